@@ -1,0 +1,126 @@
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { FastifyBaseLogger } from 'fastify';
+
+export interface BrokerOptions {
+  /** One or more `nats://` URLs, comma-separated. */
+  readonly url: string;
+  /** Shown by the broker's monitoring: which service and process this is. */
+  readonly name: string;
+  readonly log: FastifyBaseLogger;
+}
+
+type Listener = (connection: NatsConnection) => void;
+
+/** 250 ms between attempts: a restarted broker is found again at once, and an absent one costs nothing. */
+const RECONNECT_WAIT_MS = 250;
+
+/** A ping every 5 s, two unanswered ones mean a dead peer: a frozen broker is noticed although its TCP still acks. */
+const PING_INTERVAL_MS = 5_000;
+const PINGS_OUT_MAX = 2;
+
+/** How long closing may wait for what is still to be sent. */
+const DRAIN_TIMEOUT_MS = 2_000;
+
+/**
+ * One connection to NATS for the life of the process. It is made in the background and remade for ever, so a service
+ * starts and lives without a broker; what needs one asks `connection`, or is told by `onConnected`.
+ */
+export class Broker {
+  #connection: NatsConnection | null = null;
+  #isConnected = false;
+  #isClosed = false;
+  readonly #connectedListeners = new Set<Listener>();
+  readonly #disconnectedListeners = new Set<() => void>();
+  readonly #options: BrokerOptions;
+  readonly #closing = new AbortController();
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    void this.#run();
+  }
+
+  /** The connection while it is up, else null. What was sent on it may still fail: only an answer is an answer. */
+  get connection(): NatsConnection | null {
+    return this.#isConnected ? this.#connection : null;
+  }
+
+  /** Calls now if connected, and at every later (re)connect. Returns what ends it. */
+  onConnected(listener: Listener): () => void {
+    this.#connectedListeners.add(listener);
+    if (this.#isConnected && this.#connection !== null) listener(this.#connection);
+    return () => this.#connectedListeners.delete(listener);
+  }
+
+  /** Calls at every loss of the connection. Returns what ends it. */
+  onDisconnected(listener: () => void): () => void {
+    this.#disconnectedListeners.add(listener);
+    return () => this.#disconnectedListeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#closing.abort();
+    const connection = this.#connection;
+    if (connection === null || connection.isClosed()) return;
+    const timeout = new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref());
+    if (this.#isConnected) await Promise.race([connection.flush().catch(() => undefined), timeout]);
+    await connection.close();
+  }
+
+  async #run(): Promise<void> {
+    const { url, name, log } = this.#options;
+    while (!this.#isClosed) {
+      try {
+        this.#connection = await connect({
+          servers: url.split(',').map((server) => server.trim()),
+          name,
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: RECONNECT_WAIT_MS,
+          reconnectJitter: RECONNECT_WAIT_MS,
+          pingInterval: PING_INTERVAL_MS,
+          maxPingOut: PINGS_OUT_MAX,
+          timeout: PING_INTERVAL_MS,
+        });
+      } catch (error) {
+        log.warn({ err: error }, 'broker not reachable, trying again');
+        await this.#pause();
+        continue;
+      }
+      await this.#follow(this.#connection);
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, RECONNECT_WAIT_MS);
+      this.#closing.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    });
+  }
+
+  /** Tells the listeners of every change until the connection is closed for good. */
+  async #follow(connection: NatsConnection): Promise<void> {
+    if (this.#isClosed) return connection.close();
+    this.#announceConnected(connection);
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') this.#announceDisconnected();
+      if (status.type === 'reconnect') this.#announceConnected(connection);
+      if (status.type === 'error') this.#options.log.warn({ err: status.error }, 'broker reported an error');
+      if (status.type === 'close') break;
+    }
+    this.#announceDisconnected();
+    await connection.closed();
+  }
+
+  #announceConnected(connection: NatsConnection): void {
+    this.#isConnected = true;
+    this.#options.log.info({ server: connection.getServer() }, 'broker connected');
+    for (const listener of this.#connectedListeners) listener(connection);
+  }
+
+  #announceDisconnected(): void {
+    if (!this.#isConnected) return;
+    this.#isConnected = false;
+    if (!this.#isClosed) this.#options.log.warn('broker connection lost');
+    for (const listener of this.#disconnectedListeners) listener();
+  }
+}

@@ -1,0 +1,69 @@
+import { commonErrors, toProblem, type ErrorDefinition } from '@infrasignal/shared';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { ProblemError } from './problem-error.ts';
+import { allowedMethods, collectRoutes } from './route-methods.ts';
+import { toFieldProblems } from './validation-problems.ts';
+
+/** Fastify's own errors that are the caller's doing; every other one is ours (500). */
+const definitionByFastifyCode: Readonly<Record<string, ErrorDefinition>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: commonErrors.unsupported_media_type,
+  FST_ERR_CTP_INVALID_TYPE: commonErrors.unsupported_media_type,
+  FST_ERR_CTP_EMPTY_JSON_BODY: commonErrors.malformed_body,
+  FST_ERR_CTP_INVALID_JSON_BODY: commonErrors.malformed_body,
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: commonErrors.malformed_body,
+  FST_ERR_CTP_BODY_TOO_LARGE: commonErrors.payload_too_large,
+  FST_ERR_BAD_URL: commonErrors.not_found,
+  FST_ERR_MAX_PARAM_LENGTH: commonErrors.uri_too_long,
+};
+
+function toProblemError(error: FastifyError): ProblemError {
+  if (error instanceof ProblemError) return error;
+  if (error.validation !== undefined) {
+    return new ProblemError(commonErrors.invalid_request, { errors: toFieldProblems(error.validation), cause: error });
+  }
+  const definition = definitionByFastifyCode[error.code] ?? commonErrors.internal_error;
+  return new ProblemError(definition, { cause: error });
+}
+
+/** The path alone: a query string can hold what must not be repeated. */
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '/';
+}
+
+function sendProblem(request: FastifyRequest, reply: FastifyReply, error: ProblemError): FastifyReply {
+  const { definition, errors } = error;
+  const problem = toProblem(definition, {
+    instance: pathOf(request),
+    requestId: request.id,
+    // What a 5xx says is fixed text: its cause is for the log, never for the caller.
+    detail: definition.status >= 500 ? definition.detail : error.message,
+    ...(errors === undefined ? {} : { errors }),
+  });
+  return reply
+    .code(definition.status)
+    .headers(error.headers)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json; charset=utf-8')
+    .send(JSON.stringify(problem));
+}
+
+async function errorHandler(app: FastifyInstance): Promise<void> {
+  const routes = collectRoutes(app);
+
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const problem = toProblemError(error);
+    if (problem.definition.status >= 500) request.log.error({ err: error }, 'request failed');
+    return sendProblem(request, reply, problem);
+  });
+
+  app.setNotFoundHandler((request, reply) => {
+    const methods = allowedMethods(routes, pathOf(request));
+    if (methods.length === 0) return sendProblem(request, reply, new ProblemError(commonErrors.not_found));
+    const headers = { allow: methods.join(', ') };
+    return sendProblem(request, reply, new ProblemError(commonErrors.method_not_allowed, { headers }));
+  });
+}
+
+/** Makes every error of the service application/problem+json, 404 and 405 included. Register it before the routes. */
+export const errorHandlerPlugin = fp(errorHandler, { name: 'error-handler', fastify: '5.x' });

@@ -1,0 +1,35 @@
+import type { FastifyServerOptions } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+interface LoggedRequest {
+  readonly id: string;
+  readonly method: string;
+  readonly url: string;
+  readonly ip: string;
+  readonly raw: IncomingMessage;
+}
+
+/**
+ * Logging for a service: pino JSON on standard output. A request is logged by method, path and address only: headers
+ * and query strings are where tokens travel, so they never reach a log.
+ */
+export function loggingOptions(service: string, level: LogLevel): Pick<FastifyServerOptions, 'logger' | 'genReqId'> {
+  return {
+    genReqId: () => randomUUID(),
+    logger: {
+      level,
+      base: { service, pid: process.pid },
+      serializers: {
+        req: (request: LoggedRequest) => ({
+          method: request.method,
+          path: request.url.split('?', 1)[0],
+          remoteAddress: request.ip,
+        }),
+      },
+    },
+  };
+}

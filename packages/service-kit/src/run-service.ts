@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify';
+import { ConfigurationError } from './settings.ts';
+
+export interface RunningService {
+  readonly app: FastifyInstance;
+  readonly host: string;
+  readonly port: number;
+  /** After SIGTERM, requests in flight may take this long; then the process ends regardless. In milliseconds. */
+  readonly shutdownGraceMs: number;
+}
+
+/** sysexits.h EX_CONFIG: something is wrong with the configuration, so a restart will not help. */
+const EXIT_CONFIGURATION = 78;
+
+function closeOnSignals({ app, shutdownGraceMs }: RunningService): void {
+  let isClosing = false;
+  const close = (signal: NodeJS.Signals): void => {
+    if (isClosing) process.exit(1);
+    isClosing = true;
+    app.log.info({ signal }, 'closing');
+    setTimeout(() => {
+      app.log.error({ shutdownGraceMs }, 'not closed within the grace period');
+      process.exit(1);
+    }, shutdownGraceMs).unref();
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        app.log.error({ err: error }, 'close failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', close);
+  process.on('SIGINT', close);
+}
+
+/**
+ * A service's process from start to end: builds the app, listens, and on SIGTERM or SIGINT closes it gracefully
+ * (exit 0). A second signal ends it at once. A wrong configuration ends it with one line that names the variables.
+ */
+export async function runService(name: string, build: () => Promise<RunningService>): Promise<void> {
+  try {
+    const service = await build();
+    closeOnSignals(service);
+    await service.app.listen({ host: service.host, port: service.port });
+  } catch (error) {
+    if (error instanceof ConfigurationError) {
+      for (const problem of error.problems) process.stderr.write(`${name}: ${problem}\n`);
+      process.exit(EXIT_CONFIGURATION);
+    }
+    const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`${name}: cannot start: ${cause}\n`);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,13 @@
+import type { EventDefinition } from './event-envelope.ts';
+import { userLogin } from './user-login.ts';
+import { userRegistered } from './user-registered.ts';
+
+/** Every event there is. A new event is a file beside this one and a line here. */
+export const eventDefinitions: readonly EventDefinition[] = [userRegistered, userLogin];
+
+const byType = new Map(eventDefinitions.map((definition) => [definition.type, definition]));
+
+/** The definition of a type, or null for a type that this release does not know. */
+export function findEventDefinition(type: string): EventDefinition | null {
+  return byType.get(type) ?? null;
+}

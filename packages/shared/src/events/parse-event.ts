@@ -1,0 +1,51 @@
+import { Compile } from 'typebox/compile';
+import { parseEventSubject } from '../subjects.ts';
+import { eventDefinitions, findEventDefinition } from './event-catalog.ts';
+import { EventEnvelopeSchema, type EventDefinition, type EventEnvelope } from './event-envelope.ts';
+
+const envelopeValidator = Compile(EventEnvelopeSchema);
+const dataValidators = new Map(eventDefinitions.map((definition) => [definition.type, Compile(definition.data)]));
+
+/** Why a stored message is not an event: a short, stable word for counters and logs. */
+export type InvalidEventReason = 'subject' | 'json' | 'envelope' | 'mismatch' | 'data';
+
+export type ParsedEvent =
+  | {
+      readonly ok: true;
+      readonly userId: number;
+      readonly event: EventEnvelope;
+      /** Null when the type, or this version of it, is newer than this release: relay it, do not interpret it. */
+      readonly definition: EventDefinition | null;
+    }
+  | { readonly ok: false; readonly userId: number | null; readonly reason: InvalidEventReason };
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads one broker message. The rule for what this release does not know: an unknown type, or a known type with a
+ * newer `dataschema` version, is an event all the same (`definition: null`) and is relayed as it is; a message that
+ * breaks the envelope, contradicts its own subject, or breaks the schema it names, is invalid and goes to nobody.
+ *
+ * @param subject the broker subject, `users.<user_id>.<type>`
+ * @param bytes the message body: the CloudEvents envelope as UTF-8 JSON
+ */
+export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
+  const address = parseEventSubject(subject);
+  if (address === null) return { ok: false, userId: null, reason: 'subject' };
+  const { userId, type } = address;
+  const event = parseJson(bytes);
+  if (event === undefined) return { ok: false, userId, reason: 'json' };
+  if (!envelopeValidator.Check(event)) return { ok: false, userId, reason: 'envelope' };
+  if (event.type !== type || event.subject !== `users/${userId}`) return { ok: false, userId, reason: 'mismatch' };
+  const version = Number(event.dataschema.slice(event.dataschema.lastIndexOf(':') + 1));
+  const definition = findEventDefinition(type);
+  if (definition === null || version > definition.version) return { ok: true, userId, event, definition: null };
+  if (dataValidators.get(type)?.Check(event.data) !== true) return { ok: false, userId, reason: 'data' };
+  return { ok: true, userId, event, definition };
+}

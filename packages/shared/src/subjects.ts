@@ -1,0 +1,61 @@
+/**
+ * Names on the broker. A subject is `users.<user_id>.<type>`, so that a consumer can filter by user
+ * (`users.42.>`) or by type (`users.*.user.login`), and the number of subjects grows with users, not with events.
+ */
+
+/** Dot-separated lower-case words, at least two: `user.registered`. No wildcard can be spelled with it. */
+export const EVENT_TYPE_PATTERN = '^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$';
+
+/** 128 characters: three times the longest type there is, far below the broker's limit for a subject. */
+export const EVENT_TYPE_LENGTH_MAX = 128;
+
+/** Every user event; the filter of the stream and of each notify node's consumer. */
+export const ALL_USER_EVENTS = 'users.>';
+
+/** Core NATS subject on which an auth-service instance tells the relay's leader that a row was committed. */
+export const OUTBOX_HINT_SUBJECT = 'infrasignal.outbox.hint';
+
+const eventTypeExpression = new RegExp(EVENT_TYPE_PATTERN);
+const userIdExpression = /^[1-9][0-9]{0,15}$/;
+
+/** True for a user id that may stand in a subject: a positive safe integer. `*`, `>` and `a.b` are not. */
+export function isUserId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+}
+
+/** True for a well-formed event type within its length limit. */
+export function isEventType(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= EVENT_TYPE_LENGTH_MAX && eventTypeExpression.test(value);
+}
+
+function assertUserId(userId: number): void {
+  if (!isUserId(userId)) throw new RangeError('a user id in a subject is a positive safe integer');
+}
+
+/**
+ * The subject of one event of one user, for instance `users.42.user.login`.
+ * @throws RangeError for anything that could widen the subject: wildcards, dots in an id, an empty token.
+ */
+export function eventSubject(userId: number, type: string): string {
+  assertUserId(userId);
+  if (!isEventType(type)) throw new RangeError('an event type is dot-separated lower-case words');
+  return `users.${userId}.${type}`;
+}
+
+/** The filter for everything one user may see: `users.42.>`. @throws RangeError as {@link eventSubject}. */
+export function userEventsFilter(userId: number): string {
+  assertUserId(userId);
+  return `users.${userId}.>`;
+}
+
+/** Takes `users.42.user.login` apart; null for any other subject. */
+export function parseEventSubject(subject: string): { userId: number; type: string } | null {
+  if (!subject.startsWith('users.')) return null;
+  const end = subject.indexOf('.', 6);
+  if (end < 0) return null;
+  const id = subject.slice(6, end);
+  const type = subject.slice(end + 1);
+  if (!userIdExpression.test(id) || !isEventType(type)) return null;
+  const userId = Number(id);
+  return isUserId(userId) ? { userId, type } : null;
+}

@@ -1,0 +1,96 @@
+import { SEQUENCE_MAX } from '../events/event-envelope.ts';
+
+/**
+ * The resume cursor: where a socket stands, told with `connected` and with every notification, given back as
+ * `?after=`. Opaque to clients; what is inside:
+ *
+ * - own events: `u1.<user_id>.<seq>.<position>.<mark>` – `seq` is the truth. `position` is a hint: the stream
+ *   position at which that `seq` was the user's newest, believed only if the message there carries the event id
+ *   that `mark` begins. The hint spares the broker a walk through the log.
+ * - the feed of everything: `a1.<position>.<event id>` – believed only if the stream still holds that event there,
+ *   because after a power cut positions are reused.
+ *
+ * A plain number is accepted as a `seq` without a hint.
+ */
+export interface OwnCursor {
+  readonly kind: 'own';
+  /** Null for a plain `seq`, which does not say whose it is. */
+  readonly userId: number | null;
+  /** 0: before any event that the stream held. */
+  readonly seq: number;
+  readonly hint: StreamPosition | null;
+}
+
+export interface FeedCursor {
+  readonly kind: 'feed';
+  readonly position: StreamPosition;
+}
+
+export type Cursor = OwnCursor | FeedCursor;
+
+/** A place in the stream and the event that was there. `sequence` 0 with an empty id: before the first message. */
+export interface StreamPosition {
+  readonly sequence: number;
+  readonly eventId: string;
+}
+
+/** 12 hexadecimal digits tell apart two events at one reused position: a chance of 1 in 2.8e14 to be wrong. */
+const MARK_LENGTH = 12;
+
+/** Longer than any cursor we hand out (98 characters), short enough to reject junk before parsing it. */
+export const CURSOR_LENGTH_MAX = 128;
+
+const ownExpression = /^u1\.(\d{1,16})\.(\d{1,16})\.(\d{1,16})\.([0-9a-f]{12}|0)$/;
+const feedExpression = /^a1\.(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0)$/;
+const plainExpression = /^\d{1,16}$/;
+
+function mark(eventId: string): string {
+  return eventId === '' ? '0' : eventId.replaceAll('-', '').slice(0, MARK_LENGTH);
+}
+
+/** The cursor after one's own event `seq`, seen at `position`. */
+export function encodeOwnCursor(userId: number, seq: number, position: StreamPosition): string {
+  return `u1.${userId}.${seq}.${position.sequence}.${mark(position.eventId)}`;
+}
+
+/** The cursor of the feed of everything after the event at `position`. */
+export function encodeFeedCursor(position: StreamPosition): string {
+  return `a1.${position.sequence}.${position.eventId === '' ? '0' : position.eventId}`;
+}
+
+/** True if the event id found in the stream is the one that the cursor's hint or place was made from. */
+export function positionMatches(position: StreamPosition, eventId: string): boolean {
+  if (position.eventId === '') return false;
+  return mark(eventId) === mark(position.eventId);
+}
+
+function toSequence(digits: string | undefined): number | null {
+  const value = Number(digits);
+  return Number.isSafeInteger(value) && value <= SEQUENCE_MAX ? value : null;
+}
+
+/**
+ * Reads what a client sent as `?after=` or `Last-Event-ID`.
+ * @returns null for anything that no release ever handed out: negative, 2^63, not a number, too long.
+ */
+export function parseCursor(text: string): Cursor | null {
+  if (text.length > CURSOR_LENGTH_MAX) return null;
+  if (plainExpression.test(text)) {
+    const seq = toSequence(text);
+    return seq === null ? null : { kind: 'own', userId: null, seq, hint: null };
+  }
+  const own = ownExpression.exec(text);
+  if (own !== null) {
+    const [userId, seq, sequence] = [toSequence(own[1]), toSequence(own[2]), toSequence(own[3])];
+    if (userId === null || seq === null || sequence === null) return null;
+    const eventId = own[4] === undefined || own[4] === '0' ? '' : own[4];
+    return { kind: 'own', userId, seq, hint: { sequence, eventId } };
+  }
+  const feed = feedExpression.exec(text);
+  if (feed !== null) {
+    const sequence = toSequence(feed[1]);
+    if (sequence === null) return null;
+    return { kind: 'feed', position: { sequence, eventId: feed[2] === undefined || feed[2] === '0' ? '' : feed[2] } };
+  }
+  return null;
+}
