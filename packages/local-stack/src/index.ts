@@ -1,0 +1,11 @@
+export { startNatsServer, type RunningNatsServer, type StartNatsServerOptions } from './nats-server.ts';
+export { findNatsBinary, type NatsBinary } from './nats-binary.ts';
+export { makeDirectoryForPostgres, startPostgres, type RunningPostgres, type StartPostgresOptions } from './postgres.ts';
+export { startManagedProcess, type ExitStatus, type ManagedProcess, type ManagedProcessOptions } from './managed-process.ts';
+export { tryLockFile, type LockAttempt, type LockFile } from './lock-file.ts';
+export { forgetPath, guardPath } from './reaper-client.ts';
+export { findFreePort } from './ports.ts';
+export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.ts';
+export { StackError } from './stack-error.ts';
+export { waitFor, type WaitForOptions } from './wait-for.ts';
+export { PROJECT_ROOT } from './project-paths.ts';

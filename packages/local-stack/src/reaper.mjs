@@ -1,0 +1,84 @@
+// The reaper: a tiny process that outlives its parent by a moment and tidies up after it.
+//
+// It reads lines of JSON from its standard input and remembers which processes and temporary paths its
+// parent is responsible for. When the input ends, the parent is gone. What it has not struck off the list
+// by then (SIGKILL, a crash, a closed terminal) the reaper ends and removes, the newest first.
+//
+//   {"add":{"pid":1,"startedAt":"…","signal":"SIGTERM","graceMs":5000}}    a process to end
+//   {"remove":1}                                                          it has ended by itself
+//   {"path":"/tmp/…"} / {"keepPath":"/tmp/…"}                             a path to remove at the end, or not
+//
+// Plain JavaScript without imports from this package, so that it starts in 40 ms and survives a broken tree.
+import { readFileSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execFileSync } from 'node:child_process';
+
+/** @type {Map<number, {pid: number, startedAt: string, signal: string, graceMs: number}>} */
+const processes = new Map();
+/** @type {Set<string>} */
+const paths = new Set();
+
+// Whatever the terminal sends is for the parent; the end of the input is this process's only cue.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
+
+const lines = createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+  const message = JSON.parse(line);
+  if (message.add) processes.set(message.add.pid, message.add);
+  if (message.remove) processes.delete(message.remove);
+  if (message.path) paths.add(message.path);
+  if (message.keepPath) paths.delete(message.keepPath);
+});
+lines.on('close', async () => {
+  await endEverything();
+  process.exit(0);
+});
+
+async function endEverything() {
+  for (const target of [...processes.values()].reverse()) await endProcess(target);
+  for (const path of paths) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // A leftover temporary directory harms nobody.
+    }
+  }
+}
+
+async function endProcess(target) {
+  if (startTimeOf(target.pid) !== target.startedAt) return;
+  signalProcess(target.pid, target.signal);
+  const deadline = Date.now() + target.graceMs;
+  while (startTimeOf(target.pid) === target.startedAt) {
+    if (Date.now() > deadline) {
+      // Children are leaders of their own groups: the whole group goes, helpers included.
+      if (!signalProcess(-target.pid, 'SIGKILL')) signalProcess(target.pid, 'SIGKILL');
+      return;
+    }
+    await sleep(25);
+  }
+}
+
+function signalProcess(pid, signal) {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// The same reading as in process-identity.ts.
+function startTimeOf(pid) {
+  try {
+    if (process.platform !== 'linux') {
+      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || null;
+    }
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? null : fields[19];
+  } catch {
+    return null;
+  }
+}
