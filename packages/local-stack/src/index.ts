@@ -2,7 +2,8 @@ export { startNatsServer, type RunningNatsServer, type StartNatsServerOptions } 
 export { findNatsBinary, type NatsBinary } from './nats-binary.ts';
 export { makeDirectoryForPostgres, startPostgres, type RunningPostgres, type StartPostgresOptions } from './postgres.ts';
 export { startManagedProcess, type ExitStatus, type ManagedProcess, type ManagedProcessOptions } from './managed-process.ts';
-export { tryLockFile, type LockAttempt, type LockFile } from './lock-file.ts';
+export { endLeftoverServer, POSTGRES_USER } from './postgres-cluster.ts';
+export { isLockHeld, tryLockFile, type LockAttempt, type LockFile } from './lock-file.ts';
 export { forgetPath, guardPath } from './reaper-client.ts';
 export { findFreePort } from './ports.ts';
 export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.ts';

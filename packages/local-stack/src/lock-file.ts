@@ -28,6 +28,12 @@ export function tryLockFile(path: string): LockAttempt {
   }
 }
 
+/** True while the process that took the lock lives and has not released it. */
+export function isLockHeld(path: string): boolean {
+  const holder = readLockHolder(path);
+  return holder !== null && isSameProcessAlive(holder);
+}
+
 /** The process a lock file names, dead or alive; null when there is no such file. */
 export function readLockHolder(path: string): ProcessIdentity | null {
   try {

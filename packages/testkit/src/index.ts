@@ -1,0 +1,14 @@
+export { waitFor, type WaitForOptions } from '@infrasignal/local-stack';
+export { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.ts';
+export { startTestPostgres, type TestPostgres, type TestPostgresOptions } from './test-postgres.ts';
+export { startTestNats, type TestNats, type TestNatsOptions } from './test-nats.ts';
+export { createTestDirectory } from './test-directory.ts';
+export { readStream, type ReadStreamOptions, type StreamMessage } from './stream-reader.ts';
+export {
+  runServiceToExit,
+  startServiceProcess,
+  type ServiceExit,
+  type ServiceProcess,
+  type ServiceProcessOptions,
+} from './service-process.ts';
+export type { TestContext } from './test-context.ts';

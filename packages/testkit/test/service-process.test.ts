@@ -1,0 +1,52 @@
+// If this breaks, tests of a service talk to a process that is not ready, not restarted or never ended.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { test } from 'tap';
+import { identifyProcess, isSameProcessAlive, PROJECT_ROOT } from '@infrasignal/local-stack';
+import { runServiceToExit, startServiceProcess, waitFor } from '../src/index.ts';
+
+const entry = new URL('fixtures/hello-service.ts', import.meta.url);
+
+test('a service runs as a process, is ready when it says so, restarts on its port', async (t) => {
+  let identity = null;
+  await t.test('inner', async (inner) => {
+    const service = await startServiceProcess(inner, { entry, env: { NAME: 'one' } });
+    const hello = async (): Promise<string> => (await fetch(service.url)).text();
+    inner.equal(await hello(), 'hello one no tap', 'sees only the environment it is given');
+    const firstPid = service.pid;
+    await service.kill();
+    await inner.rejects(hello());
+    await service.restart({ NAME: 'two' });
+    inner.not(service.pid, firstPid);
+    inner.equal(await hello(), 'hello two no tap');
+    inner.same(await service.stop(), { code: 0, signal: null });
+    inner.match(service.logs(), /listening[^]*listening[^]*closing/);
+    await service.restart();
+    identity = identifyProcess(service.pid);
+  });
+  t.ok(identity);
+  t.notOk(isSameProcessAlive(identity!), 'ended with the test');
+});
+
+test('a service that refuses its configuration', async (t) => {
+  const exit = await runServiceToExit(t, { entry, env: { WRONG: '1' } });
+  t.match(exit, { code: 1, signal: null, logs: /WRONG must not be set/ });
+  await t.rejects(startServiceProcess(t, { entry, env: { WRONG: '1' } }), { message: /WRONG must not be set/ });
+});
+
+test('nothing is left when the test process itself is killed', async (t) => {
+  const script = fileURLToPath(new URL('fixtures/starts-everything.ts', import.meta.url));
+  const args = ['--conditions=@infrasignal/source', '--import', 'tsx', script];
+  const child = spawn(process.execPath, args, { cwd: PROJECT_ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const pids = await waitFor(() => output.endsWith('\n') && (JSON.parse(output) as number[]), { timeoutMs: 60_000 });
+  const identities = pids.map((pid) => identifyProcess(pid));
+  t.equal(identities.length, 3);
+  t.ok(identities.every((identity) => identity !== null && isSameProcessAlive(identity)));
+  child.kill('SIGKILL');
+  for (const identity of identities) {
+    await waitFor(() => !isSameProcessAlive(identity!), { description: `process ${identity!.pid} to end` });
+  }
+});
