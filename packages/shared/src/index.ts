@@ -1,4 +1,5 @@
 /** The contract between processes. Pure: types, schemas, names; no I/O. */
+export * from './access-token.ts';
 export * from './subjects.ts';
 export * from './stream.ts';
 export * from './events/event-envelope.ts';
@@ -13,3 +14,4 @@ export * from './websocket/notification.ts';
 export * from './errors/common-errors.ts';
 export * from './errors/define-errors.ts';
 export * from './errors/problem.ts';
+export * from './http/token-response.ts';
