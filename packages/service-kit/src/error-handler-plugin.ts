@@ -17,13 +17,19 @@ const definitionByFastifyCode: Readonly<Record<string, ErrorDefinition>> = {
   FST_ERR_MAX_PARAM_LENGTH: commonErrors.uri_too_long,
 };
 
-function toProblemError(error: FastifyError): ProblemError {
+export interface ErrorHandlerOptions {
+  /** Turns errors that only the service knows (its database's) into problems; null for those it does not know. */
+  readonly translate?: (error: Error) => ProblemError | null;
+}
+
+function toProblemError(error: FastifyError, { translate }: ErrorHandlerOptions): ProblemError {
   if (error instanceof ProblemError) return error;
   if (error.validation !== undefined) {
     return new ProblemError(commonErrors.invalid_request, { errors: toFieldProblems(error.validation), cause: error });
   }
-  const definition = definitionByFastifyCode[error.code] ?? commonErrors.internal_error;
-  return new ProblemError(definition, { cause: error });
+  const definition = definitionByFastifyCode[error.code];
+  if (definition !== undefined) return new ProblemError(definition, { cause: error });
+  return translate?.(error) ?? new ProblemError(commonErrors.internal_error, { cause: error });
 }
 
 /** The path alone: a query string can hold what must not be repeated. */
@@ -48,11 +54,11 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, error: Proble
     .send(JSON.stringify(problem));
 }
 
-async function errorHandler(app: FastifyInstance): Promise<void> {
+async function errorHandler(app: FastifyInstance, options: ErrorHandlerOptions): Promise<void> {
   const routes = collectRoutes(app);
 
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const problem = toProblemError(error);
+    const problem = toProblemError(error, options);
     if (problem.definition.status >= 500) request.log.error({ err: error }, 'request failed');
     return sendProblem(request, reply, problem);
   });

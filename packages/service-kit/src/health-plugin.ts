@@ -23,7 +23,7 @@ async function health(app: FastifyInstance): Promise<void> {
 
   app.get('/readyz', { logLevel: 'silent' }, async (_request, reply) => {
     const failures: Record<string, string> = {};
-    if (isClosing) failures['process'] = 'shutting down';
+    if (isClosing) failures.process = 'shutting down';
     for (const [name, check] of checks) {
       const failure = await check();
       if (failure !== null) failures[name] = failure;

@@ -1,5 +1,5 @@
 /** The contract between processes. Pure: types, schemas, names; no I/O. */
-export * from './access-token.ts';
+export * from './http/access-token.ts';
 export * from './subjects.ts';
 export * from './stream.ts';
 export * from './events/event-envelope.ts';

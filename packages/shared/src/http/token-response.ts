@@ -14,24 +14,3 @@ export const TokenResponseSchema = Type.Object(
   { $id: 'TokenResponse', additionalProperties: false },
 );
 export type TokenResponse = Static<typeof TokenResponseSchema>;
-
-/** Claims of an access token (RFC 9068, with the names that SimpleJWT used beside the registered ones). */
-export interface AccessTokenClaims {
-  readonly iss: string;
-  /** The user id as text. */
-  readonly sub: string;
-  readonly aud: string;
-  /** Seconds since the epoch. */
-  readonly iat: number;
-  readonly exp: number;
-  readonly jti: string;
-  /** The session; what a revocation names. */
-  readonly sid: string;
-  readonly token_type: 'access';
-  readonly user_id: number;
-  /** Space-separated (RFC 8693 section 4.2). */
-  readonly scope?: string;
-}
-
-/** Header `typ` of an access token (RFC 9068 section 2.1). */
-export const ACCESS_TOKEN_TYP = 'at+jwt';

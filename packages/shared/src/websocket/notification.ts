@@ -16,7 +16,7 @@ export function toInheritedNotification(
     type: event.type,
     status,
     user_id: userId,
-    phone_number: String(event.data['phone_number']),
+    phone_number: String(event.data.phone_number),
     message,
   };
 }

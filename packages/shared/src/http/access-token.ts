@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { isUserId } from './subjects.ts';
+import { isUserId } from '../subjects.ts';
 
 /** `typ` of an access token's header (RFC 9068 section 2.1), so that no other signed token passes for one. */
 export const ACCESS_TOKEN_TYP = 'at+jwt';

@@ -1,0 +1,128 @@
+import {
+  confidential,
+  flag,
+  integer,
+  list,
+  logLevels,
+  oneOf,
+  readConfig,
+  secret,
+  text,
+  url,
+  type ConfigOf,
+} from '@infrasignal/service-kit';
+import { getCountries, isSupportedCountry, type CountryCode } from 'libphonenumber-js/max';
+
+const defaultRegion = {
+  ...oneOf('DEFAULT_REGION', getCountries(), {
+    description: 'Country (ISO 3166-1 alpha-2) whose national way of writing phone numbers is understood.',
+    fallback: 'FR',
+  }),
+  form: 'country code',
+  parse: (value: string): CountryCode => {
+    if (!isSupportedCountry(value)) throw new Error('must be a country code such as FR');
+    return value;
+  },
+};
+
+/** Every environment variable of auth-service. docs/environment.md is generated from this table. */
+export const settings = {
+  host: text('HOST', { description: 'Address to listen on.', fallback: '127.0.0.1' }),
+  port: integer('PORT', { description: 'Port to listen on.', fallback: 8001, min: 0, max: 65_535 }),
+  databaseUrl: confidential(
+    url('DATABASE_URL', {
+      description: 'PostgreSQL 14 or newer; takes the place of the Django settings.',
+      schemes: ['postgres', 'postgresql'],
+    }),
+  ),
+  databasePoolMax: integer('DATABASE_POOL_MAX', {
+    description: 'Connections to PostgreSQL of this instance, besides one for the relay and one for its lock.',
+    fallback: 10,
+    min: 1,
+    max: 200,
+  }),
+  natsUrl: confidential(
+    url('NATS_URL', {
+      description: 'NATS with JetStream; takes the place of `REDIS_URL`. Several URLs are separated by commas.',
+      schemes: ['nats', 'tls'],
+    }),
+  ),
+  streamReplicas: integer('STREAM_REPLICAS', {
+    description: 'Copies of the event stream: 1 on one machine, 3 in a NATS cluster.',
+    fallback: 1,
+    min: 1,
+    max: 5,
+  }),
+  secretKey: secret('SECRET_KEY', {
+    description: 'Every key of the service is derived from it. Make one with `openssl rand -base64 48`.',
+  }),
+  isDebug: flag('DEBUG', {
+    description:
+      'True: weak passwords are accepted and plain-http headers are sent, as the Django original did in development.',
+    fallback: false,
+  }),
+  allowedHosts: list('ALLOWED_HOSTS', {
+    description: 'Host names that requests may be addressed to; `.example.com` covers its subdomains.',
+    fallback: ['localhost', '127.0.0.1', '[::1]'],
+  }),
+  trustProxyHops: integer('TRUST_PROXY', {
+    description: 'How many proxies in front are trusted to add to `X-Forwarded-For`; 0 ignores the header.',
+    fallback: 0,
+    min: 0,
+    max: 10,
+  }),
+  defaultRegion,
+  passwordLengthMin: integer('PASSWORD_LENGTH_MIN', {
+    description: 'Shortest accepted password, in code points.',
+    fallback: 8,
+    min: 8,
+    max: 64,
+  }),
+  argon2MemoryKib: integer('ARGON2_MEMORY_KIB', {
+    description:
+      'Memory of one password hash in KiB (Argon2 `m`). 19456 is the OWASP minimum; less is for load tests only.',
+    fallback: 19_456,
+    min: 8,
+    max: 1_048_576,
+  }),
+  argon2Iterations: integer('ARGON2_ITERATIONS', {
+    description: 'Passes over that memory (Argon2 `t`).',
+    fallback: 2,
+    min: 1,
+    max: 20,
+  }),
+  tokenIssuer: text('TOKEN_ISSUER', { description: 'Claim `iss` of the tokens.', fallback: 'infrasignal' }),
+  tokenAudience: text('TOKEN_AUDIENCE', { description: 'Claim `aud` of the tokens.', fallback: 'infrasignal' }),
+  accessTokenTtlSeconds: integer('ACCESS_TOKEN_TTL_SECONDS', {
+    description: 'Life of an access token, in seconds.',
+    fallback: 300,
+    min: 30,
+    max: 900,
+  }),
+  sessionIdleTtlSeconds: integer('SESSION_IDLE_TTL_SECONDS', {
+    description: 'A session ends when it is not refreshed for this long, in seconds (7 days).',
+    fallback: 7 * 86_400,
+    min: 60,
+    max: 365 * 86_400,
+  }),
+  sessionTtlSeconds: integer('SESSION_TTL_SECONDS', {
+    description: 'A session ends this long after its login whatever happens, in seconds (30 days).',
+    fallback: 30 * 86_400,
+    min: 60,
+    max: 365 * 86_400,
+  }),
+  shutdownGraceSeconds: integer('SHUTDOWN_GRACE_SECONDS', {
+    description: 'After SIGTERM, requests in flight may take this long, in seconds.',
+    fallback: 20,
+    min: 1,
+    max: 600,
+  }),
+  logLevel: oneOf('LOG_LEVEL', logLevels, { description: 'Least important level that is logged.', fallback: 'info' }),
+};
+
+export type AuthConfig = ConfigOf<typeof settings>;
+
+/** The only place where auth-service reads its environment. @throws ConfigurationError naming each wrong variable. */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>>): AuthConfig {
+  return readConfig(settings, environment);
+}

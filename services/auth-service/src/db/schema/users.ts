@@ -1,0 +1,27 @@
+import { sql } from 'drizzle-orm';
+import { bigint, check, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
+
+/** One person, one account. */
+export const users = pgTable(
+  'users',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    /** E.164: the identity of the account, whatever way the number was typed. */
+    phoneNumberE164: text('phone_number_e164').notNull().unique('users_phone_number_e164_unique'),
+    /** As the user wrote it; what the inherited contract answers with. */
+    phoneNumber: text('phone_number').notNull(),
+    /** Domain folded to lower case; the local part belongs to its mail server and keeps its case. */
+    email: text('email').unique('users_email_unique'),
+    /** A PHC string; null: an account without a password. */
+    passwordHash: text('password_hash'),
+    /** The newest `seq` of this user's events. Taken under this row's lock, so it has no gaps. */
+    eventSeq: bigint('event_seq', { mode: 'number' }).notNull().default(0),
+    createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
+    lastLoginAt: timestamp('last_login_at', { withTimezone: true }),
+    disabledAt: timestamp('disabled_at', { withTimezone: true }),
+  },
+  (table) => [
+    check('users_phone_number_e164_form', sql`${table.phoneNumberE164} ~ '^\\+[1-9][0-9]{3,14}$'`),
+    check('users_event_seq_positive', sql`${table.eventSeq} >= 0`),
+  ],
+);

@@ -1,0 +1,89 @@
+import { dataSchemaUri, eventSubject, EVENTS_STREAM, EVENTS_STREAM_NAME, DUPLICATE_WINDOW_SECONDS } from '@infrasignal/shared';
+import type { EventEnvelope } from '@infrasignal/shared';
+import {
+  jetstream,
+  jetstreamManager,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+} from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { OutboxRow } from './outbox-repository.ts';
+
+/** How long an acknowledgement may take; a timeout leaves the publish in doubt, and it is tried again. */
+const ACK_TIMEOUT_MS = 5_000;
+
+/**
+ * Rows older than half the duplicate window are looked up before they are published: the other half is the margin for
+ * a publish that takes its time and for clocks that differ.
+ */
+const LOOKUP_AGE_SECONDS = DUPLICATE_WINDOW_SECONDS / 2;
+
+const SOURCE = 'urn:infrasignal:auth-service';
+
+/** The row as the CloudEvents envelope that everybody downstream reads. */
+export function toEnvelope(row: OutboxRow): EventEnvelope {
+  return {
+    specversion: '1.0',
+    id: row.eventId,
+    source: SOURCE,
+    type: row.type,
+    subject: `users/${row.userId}`,
+    time: row.createdAt.toISOString(),
+    datacontenttype: 'application/json',
+    dataschema: dataSchemaUri({ type: row.type, version: row.dataVersion }),
+    seq: row.seq,
+    data: row.payload,
+  };
+}
+
+/** Publishes rows on one broker connection, for one epoch. */
+export class EventPublisher {
+  readonly #js: JetStreamClient;
+  readonly #manager: JetStreamManager;
+  readonly #connection: NatsConnection;
+
+  private constructor(connection: NatsConnection, manager: JetStreamManager) {
+    this.#connection = connection;
+    this.#js = jetstream(connection, { timeout: ACK_TIMEOUT_MS });
+    this.#manager = manager;
+  }
+
+  static async create(connection: NatsConnection): Promise<EventPublisher> {
+    return new EventPublisher(connection, await jetstreamManager(connection, { timeout: ACK_TIMEOUT_MS }));
+  }
+
+  /**
+   * Creates the stream, or brings its configuration to ours.
+   * @returns the broker's identity: it changes when the server was restarted or the stream made anew
+   */
+  async ensureStream(replicas: number): Promise<string> {
+    const config = { ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: replicas };
+    let info;
+    try {
+      info = await this.#manager.streams.update(EVENTS_STREAM_NAME, config);
+    } catch (error) {
+      const isMissing = error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound;
+      if (!isMissing) throw error;
+      info = await this.#manager.streams.add(config);
+    }
+    return `${this.#connection.info?.server_id ?? ''} ${String(info.created)}`;
+  }
+
+  /**
+   * Stores one row, or finds that it is stored. Resolves only when the broker has it.
+   * @throws on every doubt: timeout, lost connection, any error of the broker
+   */
+  async store(row: OutboxRow): Promise<void> {
+    const subject = eventSubject(row.userId, row.type);
+    if (row.ageSeconds > LOOKUP_AGE_SECONDS && (await this.#isStored(subject, row.seq))) return;
+    await this.#js.publish(subject, JSON.stringify(toEnvelope(row)), { msgID: row.eventId, timeout: ACK_TIMEOUT_MS });
+  }
+
+  /** True if the newest message on the subject is this row's or a later one; one subject's messages rise in `seq`. */
+  async #isStored(subject: string, seq: number): Promise<boolean> {
+    const newest = await this.#manager.streams.getMessage(EVENTS_STREAM_NAME, { last_by_subj: subject });
+    return newest !== null && newest.json<Pick<EventEnvelope, 'seq'>>().seq >= seq;
+  }
+}

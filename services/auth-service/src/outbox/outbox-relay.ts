@@ -1,0 +1,196 @@
+import { DUPLICATE_WINDOW_SECONDS, OUTBOX_HINT_SUBJECT } from '@infrasignal/shared';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { FastifyBaseLogger } from 'fastify';
+import type pg from 'pg';
+import { EventPublisher } from './event-publisher.ts';
+import { LeaderLock } from './leader-lock.ts';
+import {
+  deletePublished,
+  findBrokerIdentity,
+  findPublishedTail,
+  findUnpublished,
+  markPublished,
+  saveBrokerIdentity,
+} from './outbox-repository.ts';
+import { HeldUsers, publishInOrder } from './publish-in-order.ts';
+import { Wakeup } from './wakeup.ts';
+
+export interface OutboxRelayOptions {
+  readonly pool: pg.Pool;
+  readonly databaseUrl: string;
+  readonly natsUrl: string;
+  readonly streamReplicas: number;
+  readonly log: FastifyBaseLogger;
+}
+
+/** Rows per round: enough to keep the broker busy, few enough to mark in one short UPDATE. */
+const BATCH_ROWS = 500;
+
+/** The truth behind the hints: a committed row is seen at the latest after this. */
+const POLL_INTERVAL_MS = 250;
+
+/** Published rows stay as long as the broker recognises their ids, to be published again if it lost them. */
+const TAIL_SECONDS = DUPLICATE_WINDOW_SECONDS;
+
+const CLEANUP_INTERVAL_MS = 10_000;
+const CLEANUP_ROWS = 5_000;
+
+/** Back-off between epochs and after a round in which nothing could be stored. */
+const RETRY_MIN_MS = 50;
+const RETRY_MAX_MS = 2_000;
+
+/** A frozen broker is noticed by unanswered pings: 2 × 3 s. */
+const PING_INTERVAL_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+
+/**
+ * Carries committed events to the broker; see README.md in this folder for what it guarantees and how.
+ * Every instance runs one; only the one that holds the lock publishes.
+ */
+export class OutboxRelay {
+  readonly #options: OutboxRelayOptions;
+  readonly #lock: LeaderLock;
+  readonly #wakeup = new Wakeup();
+  readonly #held = new HeldUsers();
+  #isStopped = false;
+  #running: Promise<void> = Promise.resolve();
+  #connection: NatsConnection | null = null;
+  #cleanedAt = 0;
+  #retryMs = RETRY_MIN_MS;
+
+  constructor(options: OutboxRelayOptions) {
+    this.#options = options;
+    this.#lock = new LeaderLock({
+      databaseUrl: options.databaseUrl,
+      log: options.log,
+      onAcquired: () => this.#wakeup.wake(),
+    });
+  }
+
+  /** True while this instance is the one that publishes. */
+  get isLeading(): boolean {
+    return this.#lock.isHeld;
+  }
+
+  start(): void {
+    this.#lock.start();
+    this.#running = this.#run();
+  }
+
+  /** Says that a row was committed. Costs nothing; losing it costs at most the poll interval. */
+  wake(): void {
+    this.#wakeup.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#wakeup.wake();
+    await this.#running;
+    await this.#lock.stop();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      if (!this.#lock.isHeld) {
+        await this.#wakeup.wait(POLL_INTERVAL_MS);
+        continue;
+      }
+      try {
+        await this.#runEpoch();
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'outbox relay: interrupted, trying again');
+      } finally {
+        await this.#connection?.close().catch(() => undefined);
+        this.#connection = null;
+      }
+      if (!this.#isStopped) await this.#backOff();
+    }
+  }
+
+  async #backOff(): Promise<void> {
+    await this.#wakeup.pause(this.#retryMs * (0.5 + Math.random()));
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+  }
+
+  /** From one broker connection to its end. Throws on the first sign that the connection or the database is gone. */
+  async #runEpoch(): Promise<void> {
+    const { natsUrl, streamReplicas, pool, log } = this.#options;
+    const connection = await connect({
+      servers: natsUrl.split(',').map((server) => server.trim()),
+      name: `auth-service relay ${process.pid}`,
+      reconnect: false,
+      pingInterval: PING_INTERVAL_MS,
+      maxPingOut: 2,
+      timeout: CONNECT_TIMEOUT_MS,
+    });
+    this.#connection = connection;
+    void connection.closed().then(() => this.#wakeup.wake());
+    connection.subscribe(OUTBOX_HINT_SUBJECT, { callback: () => this.#wakeup.wake() });
+    const publisher = await EventPublisher.create(connection);
+    const identity = await publisher.ensureStream(streamReplicas);
+    if ((await findBrokerIdentity(pool)) !== identity) {
+      const count = await this.#publishTail(publisher);
+      await saveBrokerIdentity(pool, identity);
+      log.info({ count }, 'outbox relay: broker is new or was restarted, newest events published again');
+    }
+    while (this.#isWorking(connection)) {
+      const isIdle = await this.#publishBatch(publisher);
+      await this.#cleanUp();
+      if (isIdle && this.#isWorking(connection)) await this.#wakeup.wait(POLL_INTERVAL_MS);
+    }
+  }
+
+  #isWorking(connection: NatsConnection): boolean {
+    return !this.#isStopped && this.#lock.isHeld && !connection.isClosed();
+  }
+
+  /** Publishes everything that the broker may have lost, before anything newer. All of it, or it throws. */
+  async #publishTail(publisher: EventPublisher): Promise<number> {
+    let count = 0;
+    let afterId = 0;
+    for (;;) {
+      const rows = await findPublishedTail(this.#options.pool, TAIL_SECONDS, afterId, BATCH_ROWS);
+      const last = rows.at(-1);
+      if (last === undefined) return count;
+      const { failures } = await publishInOrder(rows, (row) => publisher.store(row));
+      const failure = failures[0];
+      if (failure !== undefined) throw failure.error;
+      if (!this.#lock.isHeld) throw new Error('leadership lost while the newest events were published again');
+      count += rows.length;
+      afterId = last.id;
+    }
+  }
+
+  /** @returns true if there is nothing more to do now */
+  async #publishBatch(publisher: EventPublisher): Promise<boolean> {
+    const { pool, log } = this.#options;
+    const rows = await findUnpublished(pool, BATCH_ROWS, this.#held.userIds());
+    if (rows.length === 0) return true;
+    if (!this.#lock.isHeld) return true;
+    const { stored, failures } = await publishInOrder(rows, (row) => publisher.store(row));
+    await markPublished(
+      pool,
+      stored.map((row) => row.id),
+    );
+    for (const row of stored) this.#held.release(row.userId);
+    if (failures.length === 0) {
+      this.#retryMs = RETRY_MIN_MS;
+      return rows.length < BATCH_ROWS;
+    }
+    log.warn({ err: failures[0]?.error, count: failures.length }, 'outbox relay: not stored, will be tried again');
+    if (stored.length > 0) {
+      for (const { row } of failures) this.#held.hold(row.userId);
+    } else {
+      // Nothing at all went through: it is the broker, not a row.
+      await this.#backOff();
+    }
+    return false;
+  }
+
+  async #cleanUp(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#cleanedAt < CLEANUP_INTERVAL_MS) return;
+    this.#cleanedAt = now;
+    await deletePublished(this.#options.pool, TAIL_SECONDS, CLEANUP_ROWS);
+  }
+}

@@ -1,0 +1,97 @@
+import type pg from 'pg';
+
+/** One committed event, as the relay reads it. */
+export interface OutboxRow {
+  readonly id: number;
+  readonly eventId: string;
+  readonly userId: number;
+  readonly seq: number;
+  readonly type: string;
+  readonly dataVersion: number;
+  readonly payload: Record<string, unknown>;
+  readonly createdAt: Date;
+  /** Seconds since the row was committed or last known to be stored, by the database's clock. */
+  readonly ageSeconds: number;
+}
+
+export interface OutboxBacklog {
+  readonly count: number;
+  /** Age of the oldest unpublished row in seconds; 0 when there is none. */
+  readonly oldestAgeSeconds: number;
+}
+
+const COLUMNS = `id::float8 as "id", event_id as "eventId", user_id::float8 as "userId", seq::float8 as "seq", type,
+  data_version::int as "dataVersion", payload, created_at as "createdAt",
+  extract(epoch from clock_timestamp() - coalesce(published_at, created_at))::float8 as "ageSeconds"`;
+
+/** Rows due for publishing, oldest first, without the users in `heldUserIds`. */
+export async function findUnpublished(
+  pool: pg.Pool,
+  limit: number,
+  heldUserIds: readonly number[],
+): Promise<OutboxRow[]> {
+  const { rows } = await pool.query<OutboxRow>(
+    `select ${COLUMNS} from outbox
+     where published_at is null and user_id <> all($2::bigint[]) order by id limit $1`,
+    [limit, heldUserIds],
+  );
+  return rows;
+}
+
+/** Rows already published within the last `seconds`, after `afterId`, oldest first. */
+export async function findPublishedTail(
+  pool: pg.Pool,
+  seconds: number,
+  afterId: number,
+  limit: number,
+): Promise<OutboxRow[]> {
+  const { rows } = await pool.query<OutboxRow>(
+    `select ${COLUMNS} from outbox
+     where published_at > clock_timestamp() - make_interval(secs => $1) and id > $2 order by id limit $3`,
+    [seconds, afterId, limit],
+  );
+  return rows;
+}
+
+/** Marks rows as stored by the broker. Marking twice changes nothing. */
+export async function markPublished(pool: pg.Pool, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return;
+  await pool.query(
+    'update outbox set published_at = clock_timestamp() where id = any($1::bigint[]) and published_at is null',
+    [ids],
+  );
+}
+
+/** Deletes rows that were published longer ago than `seconds`, at most `limit`. @returns how many */
+export async function deletePublished(pool: pg.Pool, seconds: number, limit: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `delete from outbox where id in (
+       select id from outbox where published_at < clock_timestamp() - make_interval(secs => $1) limit $2)`,
+    [seconds, limit],
+  );
+  return rowCount ?? 0;
+}
+
+/** The broker that the published rows are known to be on; null before the first one. */
+export async function findBrokerIdentity(pool: pg.Pool): Promise<string | null> {
+  const { rows } = await pool.query<{ identity: string }>('select broker_identity as identity from outbox_relay');
+  return rows[0]?.identity ?? null;
+}
+
+export async function saveBrokerIdentity(pool: pg.Pool, identity: string): Promise<void> {
+  await pool.query(
+    `insert into outbox_relay (broker_identity) values ($1)
+     on conflict (is_only_row) do update set broker_identity = excluded.broker_identity, updated_at = now()`,
+    [identity],
+  );
+}
+
+/** How much waits to be published, for metrics and operators. */
+export async function readBacklog(pool: pg.Pool): Promise<OutboxBacklog> {
+  const { rows } = await pool.query<OutboxBacklog>(
+    `select count(*)::int as "count",
+       coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as "oldestAgeSeconds"
+     from outbox where published_at is null`,
+  );
+  return rows[0] ?? { count: 0, oldestAgeSeconds: 0 };
+}
