@@ -83,7 +83,7 @@ export async function startManagedProcess(options: ManagedProcessOptions): Promi
   });
   const { pid } = child;
   if (pid === undefined) throw await describeSpawnFailure(child, options);
-  child.on('error', () => {}); // a signal that finds nobody; `exited` tells the story
+  child.on('error', () => undefined); // a signal that finds nobody; `exited` tells the story
   const identity = identifyProcess(pid) ?? { pid, startedAt: '' };
   const stopSignal = options.stopSignal ?? 'SIGTERM';
   const stopTimeoutMs = options.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS;

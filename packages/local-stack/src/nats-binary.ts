@@ -49,7 +49,7 @@ export async function findNatsBinary(options: FindNatsBinaryOptions = {}): Promi
 
   let reason: unknown;
   try {
-    await download(cacheDirectory, options.onProgress ?? (() => {}));
+    await download(cacheDirectory, options.onProgress ?? (() => undefined));
     const version = readNatsVersion(cached);
     if (version !== null) return { path: cached, version, source: 'distribution package' };
     reason = new Error('the unpacked binary does not run on this machine');

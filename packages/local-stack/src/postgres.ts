@@ -137,7 +137,7 @@ async function waitUntilReady(child: ManagedProcess, url: string): Promise<void>
 
 async function tryQuery(url: string): Promise<'ready' | 'wrong password' | false> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
-  client.on('error', () => {}); // the server may go away between two lines
+  client.on('error', () => undefined); // the server may go away between two lines
   try {
     await client.connect();
     await client.query('select 1');
@@ -146,7 +146,7 @@ async function tryQuery(url: string): Promise<'ready' | 'wrong password' | false
     // The server is up but knows another password (28P01): waiting does not help.
     return error instanceof pg.DatabaseError && error.code === '28P01' ? 'wrong password' : false;
   } finally {
-    await client.end().catch(() => {});
+    await client.end().catch(() => undefined);
   }
 }
 

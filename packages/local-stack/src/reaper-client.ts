@@ -37,7 +37,8 @@ export function forgetPath(path: string): void {
 }
 
 function tell(message: object): void {
-  if (reaper === undefined || reaper.exitCode !== null || reaper.signalCode !== null) {
+  const isRunning = reaper?.exitCode === null && reaper.signalCode === null;
+  if (reaper === undefined || !isRunning) {
     reaper = startReaper(); // is told everything, this message included
   } else {
     writeLine(reaper, message);
@@ -57,8 +58,8 @@ function startReaper(): ChildProcess {
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   // A reaper that was killed is replaced at the next call; a broken pipe to it is not an error here.
-  child.on('error', () => {});
-  child.stdin?.on('error', () => {});
+  child.on('error', () => undefined);
+  child.stdin?.on('error', () => undefined);
   child.unref();
   (child.stdin as unknown as { unref?: () => void } | null)?.unref?.();
   for (const entry of guardedProcesses.values()) writeLine(child, { add: entry });

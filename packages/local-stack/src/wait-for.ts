@@ -31,8 +31,8 @@ export async function waitFor<T>(
 ): Promise<Exclude<Awaited<T>, false | null | undefined | 0 | ''>> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, intervalMs = DEFAULT_INTERVAL_MS } = options;
   const startedAt = performance.now();
-  let last = '';
   for (;;) {
+    let last: string;
     options.abortIf?.();
     try {
       const value = await condition();

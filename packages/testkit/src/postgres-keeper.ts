@@ -85,7 +85,7 @@ function serveLeases(socketPath: string, postgres: RunningPostgres): Promise<voi
       if (runner !== null) runners.set(runner.pid, runner);
       socket.write(`${JSON.stringify(greeting)}\n`);
     });
-    socket.on('error', () => {}); // a killed test process; `close` follows
+    socket.on('error', () => undefined); // a killed test process; `close` follows
     socket.on('close', () => leases.delete(socket));
   });
   return new Promise((resolve, reject) => {
@@ -108,7 +108,7 @@ function serveLeases(socketPath: string, postgres: RunningPostgres): Promise<voi
 
 const directory = process.argv[2];
 if (directory === undefined) throw new Error('The keeper needs its directory as argument');
-for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {}); // leases decide, not a terminal
+for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined); // leases decide, not a terminal
 try {
   await main(directory);
 } catch (error) {

@@ -39,7 +39,7 @@ export async function createTestDatabase(t: TestContext, options: TestDatabaseOp
   await withAdmin(server, (admin) => admin.query(`create database ${name} template ${template}`));
   const url = server.url(name);
   const pool = new pg.Pool({ connectionString: url, max: 2 });
-  pool.on('error', () => {}); // the connection is dropped with the database
+  pool.on('error', () => undefined); // the connection is dropped with the database
   t.teardown(async () => {
     await pool.end();
     await withAdmin(server, (admin) => admin.query(`drop database if exists ${name} with (force)`));

@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
-import { identifyProcess, isSameProcessAlive, PROJECT_ROOT } from '@infrasignal/local-stack';
+import { identifyProcess, isSameProcessAlive, PROJECT_ROOT, type ProcessIdentity } from '@infrasignal/local-stack';
 import { runServiceToExit, startServiceProcess, waitFor } from '../src/index.ts';
 
 const entry = new URL('fixtures/hello-service.ts', import.meta.url);
 
 test('a service runs as a process, is ready when it says so, restarts on its port', async (t) => {
-  let identity = null;
+  let identity: ProcessIdentity | null = null;
   await t.test('inner', async (inner) => {
     const service = await startServiceProcess(inner, { entry, env: { NAME: 'one' } });
     const hello = async (): Promise<string> => (await fetch(service.url)).text();
@@ -25,7 +25,7 @@ test('a service runs as a process, is ready when it says so, restarts on its por
     identity = identifyProcess(service.pid);
   });
   t.ok(identity);
-  t.notOk(isSameProcessAlive(identity!), 'ended with the test');
+  t.notOk(identity !== null && isSameProcessAlive(identity), 'ended with the test');
 });
 
 test('a service that refuses its configuration', async (t) => {

@@ -8,7 +8,7 @@ import { createTestDatabase, createTestDirectory, waitFor } from '../src/index.t
 
 async function run(url: string, sql: string): Promise<pg.QueryResultRow[]> {
   const client = new pg.Client({ connectionString: url });
-  client.on('error', () => {});
+  client.on('error', () => undefined);
   await client.connect();
   try {
     return (await client.query(sql)).rows as pg.QueryResultRow[];
@@ -61,7 +61,7 @@ test('the database is dropped with the test, whoever is connected', async (t) =>
     name = database.name;
     t.same(await database.query('select * from direct'), []);
     const forgotten = new pg.Client({ connectionString: database.url });
-    forgotten.on('error', () => {});
+    forgotten.on('error', () => undefined);
     await forgotten.connect();
   });
   const rows = await outer.query('select 1 from pg_database where datname = $1', [name]);
