@@ -10,9 +10,9 @@ export interface RelayFixture {
   readonly database: TestDatabase;
   readonly nats: TestNats;
   /** Starts one more relay on the same database and broker, as another instance of the service would. */
-  startRelay(): OutboxRelay;
+  readonly startRelay: () => OutboxRelay;
   /** What the stream holds, in its order. */
-  stored(): Promise<StreamMessage<EventEnvelope>[]>;
+  readonly stored: () => Promise<StreamMessage<EventEnvelope>[]>;
 }
 
 const silent: FastifyBaseLogger = Fastify({ logger: false }).log;
