@@ -7,6 +7,7 @@ export * from './events/event-catalog.ts';
 export * from './events/parse-event.ts';
 export * from './events/user-registered.ts';
 export * from './events/user-login.ts';
+export * from './events/session-revoked.ts';
 export * from './websocket/close-codes.ts';
 export * from './websocket/cursor.ts';
 export * from './websocket/frames.ts';

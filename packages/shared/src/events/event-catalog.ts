@@ -1,9 +1,10 @@
 import type { EventDefinition } from './event-envelope.ts';
+import { sessionRevoked } from './session-revoked.ts';
 import { userLogin } from './user-login.ts';
 import { userRegistered } from './user-registered.ts';
 
 /** Every event there is. A new event is a file beside this one and a line here. */
-export const eventDefinitions: readonly EventDefinition[] = [userRegistered, userLogin];
+export const eventDefinitions: readonly EventDefinition[] = [userRegistered, userLogin, sessionRevoked];
 
 const byType = new Map(eventDefinitions.map((definition) => [definition.type, definition]));
 

@@ -1,0 +1,3 @@
+/** Access tokens of infraSignal, verified anywhere. */
+export * from './access-token-verifier.ts';
+export * from './jwks-key-source.ts';
