@@ -12,3 +12,17 @@ export {
   type ServiceProcessOptions,
 } from './service-process.ts';
 export type { TestContext } from './test-context.ts';
+export { AccountApi, type Account, type AccountApiOptions } from './account-api.ts';
+export { EventSocket, type EventSocketOptions } from './event-socket.ts';
+export { startFaultProxy, type FaultProxy, type ProxyRule, type ProxyVerdict } from './fault-proxy.ts';
+export {
+  Ledger,
+  nowMs,
+  type ClientRecord,
+  type ConnectionRecord,
+  type LedgerEntries,
+  type Operation,
+  type Outcome,
+  type ReceivedFrame,
+} from './ledger.ts';
+export { startTestStack, type TestStack, type TestStackOptions } from './test-stack.ts';
