@@ -1,0 +1,30 @@
+import {
+  errorHandlerPlugin,
+  healthPlugin,
+  jsonBodyPlugin,
+  loggingOptions,
+  securityHeadersPlugin,
+} from '@infrasignal/service-kit';
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import type { Config } from './config.ts';
+import { gatewayPlugin } from './gateway/gateway-plugin.ts';
+import { accessTokensPlugin } from './plugins/access-tokens-plugin.ts';
+import { realtimePlugin } from './plugins/realtime-plugin.ts';
+
+/** Everything that notify-service consists of, in the order in which it starts. */
+export async function buildApp(config: Config, options: FastifyServerOptions = {}): Promise<FastifyInstance> {
+  const app = fastify({
+    ...loggingOptions('notify-service', config.logLevel),
+    // The inherited paths end with a slash, and are asked for both ways.
+    routerOptions: { ignoreTrailingSlash: true },
+    ...options,
+  });
+  await app.register(errorHandlerPlugin);
+  await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
+  await app.register(jsonBodyPlugin);
+  await app.register(healthPlugin);
+  await app.register(realtimePlugin, { config });
+  await app.register(accessTokensPlugin, { config });
+  await app.register(gatewayPlugin, { config });
+  return app;
+}

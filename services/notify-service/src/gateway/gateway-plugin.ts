@@ -1,0 +1,155 @@
+import websocket from '@fastify/websocket';
+import { SUBPROTOCOL } from '@infrasignal/shared';
+import { ProblemError } from '@infrasignal/service-kit';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Config } from '../config.ts';
+import { increment } from '../hub/hub-stats.ts';
+import { InvalidTokenError } from './access-token-verifier.ts';
+import { gatewayErrors } from './gateway-errors.ts';
+import { createGatewayStats, type GatewayStats } from './gateway-stats.ts';
+import {
+  checkOrigin,
+  checkQuery,
+  checkUpgrade,
+  invalidToken,
+  missingToken,
+  notReady,
+  readProtocols,
+  readToken,
+} from './handshake.ts';
+import { Joiner } from './joiner.ts';
+import { publicListener, tokenListener, type Listener } from './listener.ts';
+import { startSocketSession } from './socket-session.ts';
+import { encodeTextFrame } from './text-frame.ts';
+
+const ROUTE = '/ws/notifications';
+
+/** 16 KiB: clients send pings and tokens. RFC 6455 close code 1009 above it. */
+const INBOUND_BYTES_MAX = 16_384;
+
+/** A message in more pieces than this is an attack: the largest one fits in twelve packets. */
+const INBOUND_FRAGMENTS_MAX = 64;
+
+/** What a client that is refused for now should wait, in whole seconds: a broker restart takes about as long. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** Clients of a node that closes come back at a random moment within this time, so that the others are not stormed. */
+const RECONNECT_WINDOW_MS = 5_000;
+
+/** Sockets have this long to answer the close of the node; well below any grace period. */
+const DRAIN_TIMEOUT_MS = 4_000;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    gatewayStats: GatewayStats;
+  }
+  interface FastifyRequest {
+    /** Set once a handshake has been accepted. */
+    listener: Listener | null;
+  }
+}
+
+export interface GatewayOptions {
+  readonly config: Config;
+}
+
+type Query = Readonly<Record<string, unknown>>;
+
+/** A cursor given twice is no cursor; an empty one is one that nobody handed out. */
+function readAfter({ after }: Query): string | null {
+  if (after === undefined) return null;
+  return typeof after === 'string' ? after : '';
+}
+
+async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promise<void> {
+  const { accessTokens, feedResume, hub, eventConsumer, jwksKeys, ownResume } = app;
+  const stats = createGatewayStats();
+  const pingIntervalMs = config.pingIntervalSeconds * 1_000;
+  const joiner = new Joiner({ consumer: eventConsumer, ownResume, feedResume, pingIntervalMs });
+  let isClosing = false;
+  app.decorate('gatewayStats', stats);
+  app.decorateRequest('listener', null);
+
+  await app.register(websocket, {
+    options: {
+      maxPayload: INBOUND_BYTES_MAX,
+      maxFragments: INBOUND_FRAGMENTS_MAX,
+      perMessageDeflate: false,
+      clientTracking: false,
+      // The token rides as a subprotocol too, and must never be the one that is answered with.
+      handleProtocols: (protocols: Set<string>) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    },
+    preClose: (done) => {
+      isClosing = true;
+      void drain(app).finally(done);
+    },
+  });
+
+  /** Everything that can refuse a handshake does so here, before the upgrade. */
+  async function admit(request: FastifyRequest): Promise<Listener> {
+    const { headers } = request;
+    if (!request.ws) throw new ProblemError(gatewayErrors.upgrade_required, { headers: { upgrade: 'websocket' } });
+    checkUpgrade(headers);
+    checkQuery(request.query as Query);
+    const protocols = readProtocols(headers['sec-websocket-protocol']);
+    const token = readToken(headers.authorization, protocols);
+    const isPublic = token === null && config.isDebug;
+    if (!isPublic) checkOrigin(headers.origin, config.allowedOrigins);
+    if (token === null && !isPublic) throw missingToken();
+    if (isClosing || !eventConsumer.isReady) throw notReady(RETRY_AFTER_SECONDS);
+    if (token === null) return publicListener(protocols.hasControlFrames);
+    if (!jwksKeys.isLoaded) throw notReady(RETRY_AFTER_SECONDS);
+    const claims = await accessTokens.verify(token).catch((error: unknown) => {
+      throw error instanceof InvalidTokenError ? invalidToken(error) : error;
+    });
+    // Asked again: verifying may have had to wait for a key.
+    if (isClosing || !eventConsumer.isReady) throw notReady(RETRY_AFTER_SECONDS);
+    return tokenListener(claims, protocols.hasControlFrames);
+  }
+
+  app.route({
+    method: 'GET',
+    url: ROUTE,
+    // A handshake is refused before the upgrade: after it, a client only sees a connection that closes.
+    onRequest: async (request) => {
+      try {
+        request.listener = await admit(request);
+        increment(stats.handshakes, 'accepted');
+      } catch (error) {
+        increment(stats.handshakes, error instanceof ProblemError ? error.definition.code : 'internal_error');
+        throw error;
+      }
+    },
+    handler: () => {
+      throw new ProblemError(gatewayErrors.upgrade_required, { headers: { upgrade: 'websocket' } });
+    },
+    wsHandler: (socket, request) => {
+      const { listener } = request;
+      if (listener === null) throw new Error('a socket reached its handler without having been accepted');
+      const options = { hub, joiner, stats, log: request.log };
+      startSocketSession(options, socket, request.raw.socket, listener, readAfter(request.query as Query));
+    },
+  });
+}
+
+/** Sends every socket away, tells those who understand when to come back, and waits until they are gone. */
+async function drain(app: FastifyInstance): Promise<void> {
+  const { hub } = app;
+  app.log.info({ sockets: hub.size }, 'closing sockets');
+  hub.drain(encodeTextFrame({ type: 'reconnect', window_ms: RECONNECT_WINDOW_MS }));
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
+  });
+  await Promise.race([hub.whenEmpty(), timeout]);
+  clearTimeout(timer);
+  hub.terminateAll();
+}
+
+/** The WebSocket edge: `/ws/notifications`. */
+export const gatewayPlugin = fp(gateway, {
+  name: 'gateway',
+  fastify: '5.x',
+  dependencies: ['realtime', 'access-tokens', 'error-handler'],
+});

@@ -1,0 +1,86 @@
+import { BEARER_SUBPROTOCOL_PREFIX, commonErrors, SUBPROTOCOL } from '@infrasignal/shared';
+import { ProblemError } from '@infrasignal/service-kit';
+import type { IncomingHttpHeaders } from 'node:http';
+import { gatewayErrors } from './gateway-errors.ts';
+
+/** Names under which clients of other systems put a token into the query string. */
+const TOKEN_PARAMETERS = new Set(['access_token', 'token', 'access', 'jwt', 'bearer']);
+
+/** RFC 6455 section 4.1: a base64 value of 16 bytes. */
+const KEY_EXPRESSION = /^[+/0-9A-Za-z]{22}==$/;
+
+const RFC_6455_VERSION = '13';
+
+/** RFC 6750 section 2.1, with the scheme in any case (RFC 9110 section 11.1). */
+const BEARER_EXPRESSION = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
+
+/** What the subprotocols that a client offers say. */
+export interface OfferedProtocols {
+  /** The client speaks `infrasignal.v1`. */
+  readonly hasControlFrames: boolean;
+  readonly token: string | null;
+}
+
+/** @throws ProblemError 400 or 426 for what is not a WebSocket handshake of RFC 6455 section 4.2.1. */
+export function checkUpgrade(headers: IncomingHttpHeaders): void {
+  if (headers.upgrade?.toLowerCase() !== 'websocket') throw new ProblemError(gatewayErrors.invalid_handshake);
+  if (headers['sec-websocket-version'] !== RFC_6455_VERSION) {
+    // RFC 6455 section 4.4: the answer names the version that would do.
+    const answer = { upgrade: 'websocket', 'sec-websocket-version': RFC_6455_VERSION };
+    throw new ProblemError(gatewayErrors.upgrade_required, { headers: answer });
+  }
+  if (!KEY_EXPRESSION.test(headers['sec-websocket-key'] ?? '')) throw new ProblemError(gatewayErrors.invalid_handshake);
+}
+
+/** @throws ProblemError 400 if a token-like parameter is in the query string, whatever its value. */
+export function checkQuery(query: Readonly<Record<string, unknown>>): void {
+  const hasToken = Object.keys(query).some((name) => TOKEN_PARAMETERS.has(name.toLowerCase()));
+  if (hasToken) throw new ProblemError(gatewayErrors.token_in_query);
+}
+
+/**
+ * @param origin the `Origin` header; browsers always send it, and `null` from a sandboxed page
+ * @throws ProblemError 403 if it is there and not on the list
+ */
+export function checkOrigin(origin: string | undefined, allowed: readonly string[]): void {
+  if (origin !== undefined && !allowed.includes(origin)) throw new ProblemError(commonErrors.forbidden_origin);
+}
+
+/** Reads `Sec-WebSocket-Protocol`. @throws ProblemError 400 for a token without the protocol to answer with. */
+export function readProtocols(header: string | undefined): OfferedProtocols {
+  const offered = (header ?? '').split(',').map((name) => name.trim());
+  const hasControlFrames = offered.includes(SUBPROTOCOL);
+  const bearer = offered.filter((name) => name.startsWith(BEARER_SUBPROTOCOL_PREFIX));
+  if (bearer.length > 1) throw new ProblemError(gatewayErrors.invalid_handshake);
+  const token = bearer[0]?.slice(BEARER_SUBPROTOCOL_PREFIX.length) ?? null;
+  if (token !== null && !hasControlFrames) throw new ProblemError(gatewayErrors.subprotocol_required);
+  return { hasControlFrames, token };
+}
+
+/**
+ * The access token of a request, from `Authorization` or from the subprotocols. A cookie is never looked at: a page of
+ * another site could make a browser send it.
+ * @throws ProblemError 401 for an `Authorization` that is no bearer token, or two different tokens
+ */
+export function readToken(authorization: string | undefined, protocols: OfferedProtocols): string | null {
+  if (authorization === undefined) return protocols.token;
+  const token = BEARER_EXPRESSION.exec(authorization)?.[1];
+  if (token === undefined || (protocols.token !== null && protocols.token !== token)) throw invalidToken();
+  return token;
+}
+
+/** RFC 6750 section 3: no error code when no token was sent. */
+export function missingToken(): ProblemError {
+  return new ProblemError(commonErrors.invalid_token, { headers: { 'www-authenticate': 'Bearer' } });
+}
+
+export function invalidToken(cause?: unknown): ProblemError {
+  const headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+  return new ProblemError(commonErrors.invalid_token, { headers, cause });
+}
+
+/** What is missing now and may be there at the next attempt. */
+export function notReady(retryAfterSeconds: number): ProblemError {
+  const headers = { 'retry-after': String(retryAfterSeconds) };
+  return new ProblemError(commonErrors.service_unavailable, { headers });
+}

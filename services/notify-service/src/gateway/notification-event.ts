@@ -1,0 +1,53 @@
+import {
+  encodeFeedCursor,
+  encodeOwnCursor,
+  toInheritedNotification,
+  toNotification,
+  type StreamPosition,
+} from '@infrasignal/shared';
+import type { Frame, HubEvent, Variant } from '../hub/ports.ts';
+import type { DecodedEvent } from '../relay/event-decoder.ts';
+import { encodeTextFrame } from './text-frame.ts';
+
+/** An event as WebSocket frames, each form made when the first socket needs it and then shared. */
+export class NotificationEvent implements HubEvent {
+  readonly userId: number;
+  readonly seq: number;
+  readonly position: StreamPosition;
+  readonly #decoded: DecodedEvent;
+  #plain: Frame | null | undefined;
+  #own: Frame | undefined;
+  #feed: Frame | undefined;
+
+  constructor(decoded: DecodedEvent) {
+    this.userId = decoded.userId;
+    this.seq = decoded.event.seq;
+    this.position = decoded.position;
+    this.#decoded = decoded;
+  }
+
+  frame(variant: Variant): Frame | null {
+    switch (variant) {
+      case 'plain':
+        this.#plain ??= this.#encodePlain();
+        return this.#plain;
+      case 'own':
+        this.#own ??= this.#encode(encodeOwnCursor(this.userId, this.seq, this.position));
+        return this.#own;
+      case 'feed':
+        this.#feed ??= this.#encode(encodeFeedCursor(this.position));
+        return this.#feed;
+    }
+  }
+
+  #encodePlain(): Frame | null {
+    const { userId, event, definition } = this.#decoded;
+    const notification = toInheritedNotification(userId, event, definition);
+    return notification === null ? null : encodeTextFrame(notification);
+  }
+
+  #encode(cursor: string): Frame {
+    const { userId, event, definition } = this.#decoded;
+    return encodeTextFrame(toNotification(userId, event, definition, cursor));
+  }
+}

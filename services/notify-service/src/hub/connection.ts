@@ -1,0 +1,67 @@
+import type { Audience, Frame, HubEvent, SocketPort, Variant } from './ports.ts';
+import type { WheelTimer } from './timing-wheel.ts';
+
+/**
+ * joining: registered, what arrives is kept back until the place to continue from is known · live · closing: told to
+ * close, gets nothing more · closed: gone.
+ */
+export type ConnectionState = 'joining' | 'live' | 'closing' | 'closed';
+
+export interface ConnectionOptions {
+  readonly audience: Audience;
+  readonly variant: Variant;
+  readonly port: SocketPort;
+  /**
+   * True for clients that hold a cursor: in doubt they are closed and come back for what they missed. A client
+   * without one is kept, because for it a reconnect is what loses events.
+   */
+  readonly isResumable: boolean;
+  /** When the right to listen ends, in milliseconds from now; null: never. */
+  readonly expiresInMs: number | null;
+}
+
+/** One socket as the hub sees it. Only the hub changes it. */
+export class Connection {
+  readonly audience: Audience;
+  readonly variant: Variant;
+  readonly port: SocketPort;
+  readonly isResumable: boolean;
+  state: ConnectionState;
+  /** The newest `seq` this socket has; null while unknown, and always on the feed of everything. */
+  lastSeq: number | null = null;
+  /** On the feed of everything: the log up to this position is not sent. */
+  seenThrough = 0;
+  /** Places of the user's log since `lastSeq` that hold no valid event: the next `seq` may jump over as many. */
+  skippedSeqs = 0;
+  /** What arrived while joining. */
+  waiting: HubEvent[] = [];
+  /** Frames that are due, not yet written. */
+  queue: Frame[] = [];
+  queuedBytes = 0;
+  /** Bytes on top of the limit: a replay is ours to send at once, not the reader's slowness. */
+  allowanceBytes = 0;
+  pingTimer: WheelTimer | null = null;
+  /** Runs while an answer is awaited: to a ping, or to our closing. */
+  deadlineTimer: WheelTimer | null = null;
+  expiryTimer: WheelTimer | null = null;
+
+  constructor(options: ConnectionOptions) {
+    this.audience = options.audience;
+    this.variant = options.variant;
+    this.port = options.port;
+    this.isResumable = options.isResumable;
+    this.state = options.isResumable ? 'joining' : 'live';
+  }
+
+  get isOpen(): boolean {
+    return this.state === 'joining' || this.state === 'live';
+  }
+
+  /** Takes what is due, leaving the queue empty. */
+  takeQueue(): Frame[] {
+    const frames = this.queue;
+    this.queue = [];
+    this.queuedBytes = 0;
+    return frames;
+  }
+}

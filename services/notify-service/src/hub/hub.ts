@@ -1,0 +1,260 @@
+import { closeCodes, type CloseCode } from '@infrasignal/shared';
+import { Connection, type ConnectionOptions } from './connection.ts';
+import { ConnectionIndex } from './connection-index.ts';
+import { createHubStats, increment, type HubStats } from './hub-stats.ts';
+import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
+import type { Clock, Frame, HubEvent, Schedule } from './ports.ts';
+import { SendLoop } from './send-loop.ts';
+import type { TimingWheel } from './timing-wheel.ts';
+
+/** Users whose newest `seq` is remembered: about 20 MB, and 300 different users a second for ten minutes. */
+const NEWEST_USERS_MAX = 200_000;
+
+/** Events kept back for one joining socket. A join takes milliseconds; one that takes this many events is given up. */
+const WAITING_EVENTS_MAX = 10_000;
+
+/** After our close frame the peer has this long to answer it; then the socket is dropped. */
+const CLOSE_GRACE_MS = 3_000;
+
+export interface HubOptions {
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  readonly wheel: TimingWheel;
+  readonly pingIntervalMs: number;
+  readonly pongTimeoutMs: number;
+  /** Bytes that one socket may leave unread, in this process. */
+  readonly queueBytesMax: number;
+}
+
+/** What a joining connection is let in with. */
+export interface Admission {
+  /** Written before anything else. */
+  readonly greeting: Frame;
+  /** What it missed, in order. */
+  readonly replay: readonly HubEvent[];
+  /** The newest `seq` it has after the replay; null: unknown, or the feed of everything. */
+  readonly lastSeq: number | null;
+  /** On the feed of everything: the position up to which it has seen the log, which may be ahead of this node. */
+  readonly seenThrough: number;
+}
+
+/** Every open socket of this node, and who gets what. README.md beside this file says what it promises. */
+export class Hub {
+  readonly stats: HubStats = createHubStats();
+  readonly #newest = new NewestSequences(NEWEST_USERS_MAX);
+  readonly #index = new ConnectionIndex();
+  readonly #sendLoop: SendLoop;
+  readonly #options: HubOptions;
+  #emptyListeners: (() => void)[] = [];
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.#sendLoop = new SendLoop(options.clock, options.schedule, this.stats);
+  }
+
+  /** Sockets that are not gone yet, closing ones included. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** The newest event of a user that passed through this node, as far as it is remembered. */
+  findNewest(userId: number): NewestSequence | null {
+    return this.#newest.find(userId);
+  }
+
+  /** Registers a socket. From this moment no event for it is missed: a resumable one waits for `admit`. */
+  open(options: ConnectionOptions): Connection {
+    const connection = new Connection(options);
+    this.#index.add(connection);
+    this.stats.opened += 1;
+    this.#schedulePing(connection, this.#firstPingMs());
+    if (options.expiresInMs !== null) {
+      connection.expiryTimer = this.#options.wheel.schedule(options.expiresInMs, () => {
+        this.close(connection, closeCodes.tokenExpired);
+      });
+    }
+    return connection;
+  }
+
+  /** Ends joining: greeting, replay, then what arrived meanwhile, without what the replay already brought. */
+  admit(connection: Connection, admission: Admission): void {
+    if (connection.state !== 'joining') return;
+    connection.state = 'live';
+    connection.lastSeq = admission.lastSeq;
+    connection.seenThrough = admission.seenThrough;
+    const replayed: Frame[] = [];
+    for (const event of admission.replay) {
+      const frame = event.frame(connection.variant);
+      if (frame === null) this.stats.untoldDeliveries += 1;
+      else replayed.push(frame);
+    }
+    this.stats.replayed += replayed.length;
+    for (const frame of replayed) connection.allowanceBytes += frame.byteLength;
+    for (const frame of [admission.greeting, ...replayed]) this.#enqueue(connection, frame);
+    const { waiting } = connection;
+    connection.waiting = [];
+    for (const event of waiting) this.#deliver(connection, event);
+  }
+
+  /** Hands an event to everybody who may see it. The same event may come again: it is dropped. */
+  publish(event: HubEvent): void {
+    if (!this.#newest.advance(event.userId, event.seq, event.position)) {
+      this.stats.repeatedEvents += 1;
+      return;
+    }
+    for (const connection of this.#index.everything) this.#deliver(connection, event);
+    for (const connection of this.#index.ofUser(event.userId)) this.#deliver(connection, event);
+  }
+
+  /** A place in a user's log holds nothing that can be delivered: the jump in `seq` that follows is no loss. */
+  skip(userId: number): void {
+    for (const connection of this.#index.ofUser(userId)) connection.skippedSeqs += 1;
+  }
+
+  /**
+   * Events are gone that this node never read. Whoever knows its own `seq` will notice if one was meant for it;
+   * whoever does not, and can resume, has to.
+   */
+  resync(): void {
+    for (const connection of this.#index.all) {
+      if (connection.isResumable && connection.lastSeq === null) this.close(connection, closeCodes.resync);
+    }
+  }
+
+  /** Positions mean something else from now on. Joins in flight were measured by the old ones: they start over. */
+  logChanged(): void {
+    for (const connection of this.#index.all) {
+      connection.seenThrough = 0;
+      if (connection.state === 'joining') this.close(connection, closeCodes.resync);
+    }
+  }
+
+  /** A sign of life of the peer. */
+  heard(connection: Connection): void {
+    if (!connection.isOpen || connection.deadlineTimer === null) return;
+    this.#options.wheel.cancel(connection.deadlineTimer);
+    connection.deadlineTimer = null;
+  }
+
+  /** Sends a control frame, in order with everything else. */
+  send(connection: Connection, frame: Frame): void {
+    if (connection.isOpen) this.#enqueue(connection, frame);
+  }
+
+  /** Closes a socket for a reason. It gets nothing more, and is dropped if it does not answer. */
+  close(connection: Connection, code: CloseCode): void {
+    if (!connection.isOpen) return;
+    this.#release(connection);
+    // A slow reader's queue is what is being got rid of; everybody else gets what is due first.
+    if (code === closeCodes.slow) connection.takeQueue();
+    else this.#sendLoop.flush(connection);
+    connection.state = 'closing';
+    increment(this.stats.closesByCode, code.code);
+    connection.port.close(code);
+    connection.deadlineTimer = this.#options.wheel.schedule(CLOSE_GRACE_MS, () => {
+      connection.port.terminate();
+    });
+  }
+
+  /** The socket is gone, with the peer's close code (1006 without one). */
+  closed(connection: Connection, peerCode: number): void {
+    if (connection.state === 'closed') return;
+    if (connection.isOpen) increment(this.stats.closesByCode, peerCode);
+    this.#release(connection);
+    connection.state = 'closed';
+    connection.takeQueue();
+    this.#index.remove(connection);
+    if (this.size > 0) return;
+    for (const listener of this.#emptyListeners.splice(0)) listener();
+  }
+
+  /** Sends everybody away: those who understand it hear first when to come back. */
+  drain(farewell: Frame): void {
+    for (const connection of this.#index.all) {
+      if (connection.isResumable) this.send(connection, farewell);
+      this.close(connection, closeCodes.goingAway);
+    }
+  }
+
+  /** Drops whatever is still there. */
+  terminateAll(): void {
+    for (const connection of this.#index.all) connection.port.terminate();
+  }
+
+  /** Resolves when no socket is left. */
+  whenEmpty(): Promise<void> {
+    if (this.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#emptyListeners.push(resolve));
+  }
+
+  #deliver(connection: Connection, event: HubEvent): void {
+    if (connection.state === 'joining') {
+      if (connection.waiting.length >= WAITING_EVENTS_MAX) this.close(connection, closeCodes.resync);
+      else connection.waiting.push(event);
+      return;
+    }
+    if (connection.state !== 'live' || !this.#isNext(connection, event)) return;
+    const frame = event.frame(connection.variant);
+    if (frame === null) {
+      this.stats.untoldDeliveries += 1;
+      return;
+    }
+    this.stats.delivered += 1;
+    this.#enqueue(connection, frame);
+  }
+
+  /** Decides by the user's own counter: seen before, next, or after a hole. */
+  #isNext(connection: Connection, { seq, position }: HubEvent): boolean {
+    const { lastSeq } = connection;
+    const isFeed = connection.audience.kind === 'everything';
+    if (isFeed ? position.sequence <= connection.seenThrough : lastSeq !== null && seq <= lastSeq) {
+      this.stats.repeatedDeliveries += 1;
+      return false;
+    }
+    if (isFeed) return true;
+    const isHole = lastSeq !== null && seq > lastSeq + 1 + connection.skippedSeqs;
+    if (isHole && connection.isResumable) {
+      this.close(connection, closeCodes.resync);
+      return false;
+    }
+    connection.lastSeq = seq;
+    connection.skippedSeqs = 0;
+    return true;
+  }
+
+  #enqueue(connection: Connection, frame: Frame): void {
+    if (!connection.isOpen) return;
+    connection.queue.push(frame);
+    connection.queuedBytes += frame.byteLength;
+    const unsentBytes = connection.queuedBytes + connection.port.bufferedBytes();
+    if (unsentBytes > this.#options.queueBytesMax + connection.allowanceBytes) {
+      this.close(connection, closeCodes.slow);
+      return;
+    }
+    this.#sendLoop.add(connection);
+  }
+
+  /** Takes a connection out of everything that would send to it, and stops its timers. */
+  #release(connection: Connection): void {
+    this.#index.silence(connection);
+    connection.waiting = [];
+    for (const timer of [connection.pingTimer, connection.deadlineTimer, connection.expiryTimer]) {
+      if (timer !== null) this.#options.wheel.cancel(timer);
+    }
+  }
+
+  /** Half to one interval: sockets that came back together after a restart are not pinged together. */
+  #firstPingMs(): number {
+    return this.#options.pingIntervalMs * (0.5 + (this.stats.opened % 64) / 128);
+  }
+
+  #schedulePing(connection: Connection, delayMs: number): void {
+    connection.pingTimer = this.#options.wheel.schedule(delayMs, () => {
+      this.#schedulePing(connection, this.#options.pingIntervalMs);
+      connection.port.probe();
+      connection.deadlineTimer ??= this.#options.wheel.schedule(this.#options.pongTimeoutMs, () => {
+        this.close(connection, closeCodes.pongTimeout);
+      });
+    });
+  }
+}

@@ -1,0 +1,42 @@
+import type { CloseCode, StreamPosition } from '@infrasignal/shared';
+
+/** Bytes that are ready for the wire. Made once, written to many sockets: nobody may change them. */
+export type Frame = Uint8Array;
+
+/** The forms in which one event is sent: the inherited one, one's own with a cursor, and everybody's with a cursor. */
+export type Variant = 'plain' | 'own' | 'feed';
+
+/** Whose events a connection is sent. */
+export type Audience = { readonly kind: 'user'; readonly userId: number } | { readonly kind: 'everything' };
+
+/** A valid event, in the order of the log. */
+export interface HubEvent {
+  readonly userId: number;
+  /** The user's gapless counter. */
+  readonly seq: number;
+  readonly position: StreamPosition;
+  /** The event in one form, serialised at most once; null when clients of that form are not told of such events. */
+  frame(variant: Variant): Frame | null;
+}
+
+/** What the hub needs of a socket. No method may throw, also not on a socket that is already gone. */
+export interface SocketPort {
+  /** Hands frames over in one write. They stay in memory until the peer has read them. */
+  write(frames: readonly Frame[]): void;
+  /** Bytes handed over that have not left the process. */
+  bufferedBytes(): number;
+  /** Asks the peer for a sign of life, in the manner of its protocol. */
+  probe(): void;
+  /** Starts the closing handshake behind what was written. */
+  close(code: CloseCode): void;
+  /** Drops the connection without asking. */
+  terminate(): void;
+}
+
+export interface Clock {
+  /** Milliseconds that only ever grow; not the time of day. */
+  now(): number;
+}
+
+/** Runs a function soon, after what is now happening, so that what becomes due meanwhile is sent along. */
+export type Schedule = (task: () => void) => void;

@@ -1,0 +1,85 @@
+import { Broker } from '@infrasignal/service-kit';
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Config } from '../config.ts';
+import { NotificationEvent } from '../gateway/notification-event.ts';
+import { Hub } from '../hub/hub.ts';
+import { TimingWheel } from '../hub/timing-wheel.ts';
+import { EventConsumer } from '../relay/event-consumer.ts';
+import { EventDecoder } from '../relay/event-decoder.ts';
+import { FeedResume } from '../relay/feed-resume.ts';
+import { OwnResume } from '../relay/own-resume.ts';
+import { StreamReader } from '../relay/stream-reader.ts';
+
+/** A quarter of a second is finer than any timer of a socket needs, and 512 slots hold two minutes without wrapping. */
+const WHEEL_TICK_MS = 250;
+const WHEEL_SLOTS = 512;
+
+/** 1 MiB of stored events: about 2,500 of them, more than a resume may bring by number unless they are large. */
+const RESUME_BYTES_MAX = 1_048_576;
+
+/** A thousand reads take 0.3 s; a resume that takes this long is kept up by a broker in trouble. */
+const RESUME_DURATION_MS_MAX = 10_000;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    hub: Hub;
+    eventConsumer: EventConsumer;
+    ownResume: OwnResume;
+    feedResume: FeedResume;
+  }
+}
+
+function createHub(config: Config): { hub: Hub; stop: () => void } {
+  const clock = { now: (): number => performance.now() };
+  const wheel = new TimingWheel({ tickMs: WHEEL_TICK_MS, slots: WHEEL_SLOTS, nowMs: clock.now() });
+  const timer = setInterval(() => {
+    wheel.advance(clock.now());
+  }, WHEEL_TICK_MS);
+  const hub = new Hub({
+    clock,
+    // After everything that has arrived was looked at: what is due to one socket then goes out in one write.
+    schedule: (task) => setImmediate(task),
+    wheel,
+    pingIntervalMs: config.pingIntervalSeconds * 1_000,
+    pongTimeoutMs: config.pongTimeoutSeconds * 1_000,
+    queueBytesMax: config.socketQueueBytesMax,
+  });
+  return {
+    hub,
+    stop: () => {
+      clearInterval(timer);
+    },
+  };
+}
+
+async function realtime(app: FastifyInstance, { config }: { readonly config: Config }): Promise<void> {
+  const { log } = app;
+  const { hub, stop } = createHub(config);
+  const broker = new Broker({ url: config.natsUrl, name: 'notify-service', log });
+  const reader = new StreamReader(broker);
+  const decoder = new EventDecoder((decoded) => new NotificationEvent(decoded));
+  const consumer = new EventConsumer({ broker, reader, decoder, hub, log });
+  const limits = {
+    eventsMax: config.resumeEventsMax,
+    bytesMax: RESUME_BYTES_MAX,
+    durationMsMax: RESUME_DURATION_MS_MAX,
+  };
+  app.decorate('hub', hub);
+  app.decorate('eventConsumer', consumer);
+  app.decorate('ownResume', new OwnResume(reader, decoder, hub, limits));
+  app.decorate('feedResume', new FeedResume(reader, decoder, limits));
+  // A node that does not see new events must get no new sockets; those it has are kept, for it will see them again.
+  app.addReadinessCheck('events', () => (consumer.isReady ? null : 'no live consumer of the event stream'));
+  app.addHook('onReady', async () => {
+    consumer.start();
+  });
+  app.addHook('onClose', async () => {
+    await consumer.stop();
+    await broker.close();
+    stop();
+  });
+}
+
+/** The way of an event through this node: broker → consumer → hub. */
+export const realtimePlugin = fp(realtime, { name: 'realtime', fastify: '5.x', dependencies: ['health'] });

@@ -1,0 +1,106 @@
+import { EVENTS_STREAM_NAME, userEventsFilter } from '@infrasignal/shared';
+import { jetstreamManager, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Broker } from '@infrasignal/service-kit';
+import type { StreamMessage } from './stream-message.ts';
+
+/** A read takes a quarter of a millisecond; one that takes this long is not going to answer. */
+const READ_TIMEOUT_MS = 2_000;
+
+/** The broker could not be asked: nothing is known about what is in the stream. */
+export class StreamUnreadableError extends Error {
+  constructor(options: { readonly cause?: unknown } = {}) {
+    super('the event stream cannot be read now', options);
+    this.name = 'StreamUnreadableError';
+  }
+}
+
+/** What the stream says of itself. */
+export interface StreamState {
+  /** When it was created, as RFC 3339 text: another time means another stream under the same name. */
+  readonly createdAt: string;
+  /** The oldest position that is held; one past the newest when the stream is empty. */
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+}
+
+function toMessage(stored: StoredMsg | null): StreamMessage | null {
+  if (stored === null) return null;
+  return { subject: stored.subject, data: stored.data, sequence: stored.seq, storedAtMs: stored.time.getTime() };
+}
+
+/**
+ * Single reads of the event stream. `find…` may be answered by any replica, which can lag behind by some
+ * milliseconds; `…AtLeader` cannot, and costs the leader's time: it is for confirming an answer that takes something
+ * away from a client.
+ *
+ * @throws StreamUnreadableError from every method, when there is no answer.
+ */
+export class StreamReader {
+  readonly #broker: Broker;
+  readonly #managers = new WeakMap<NatsConnection, Promise<JetStreamManager>>();
+
+  constructor(broker: Broker) {
+    this.#broker = broker;
+  }
+
+  /** The newest message of a user. */
+  findNewest(userId: number): Promise<StreamMessage | null> {
+    const query = { last_by_subj: userEventsFilter(userId) };
+    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)));
+  }
+
+  findNewestAtLeader(userId: number): Promise<StreamMessage | null> {
+    const query = { last_by_subj: userEventsFilter(userId) };
+    return this.#ask(async (manager) => toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)));
+  }
+
+  /** The first message of a user at or after a position. */
+  findNext(userId: number, fromSequence: number): Promise<StreamMessage | null> {
+    const query = { seq: fromSequence, next_by_subj: userEventsFilter(userId) };
+    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)));
+  }
+
+  findNextAtLeader(userId: number, fromSequence: number): Promise<StreamMessage | null> {
+    const query = { seq: fromSequence, next_by_subj: userEventsFilter(userId) };
+    return this.#ask(async (manager) => toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)));
+  }
+
+  /** The message at a position. */
+  findAt(sequence: number): Promise<StreamMessage | null> {
+    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, { seq: sequence })));
+  }
+
+  findAtLeader(sequence: number): Promise<StreamMessage | null> {
+    const query = { seq: sequence };
+    return this.#ask(async (manager) => toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)));
+  }
+
+  /** Asked of the leader. */
+  getState(): Promise<StreamState> {
+    return this.#ask(async (manager) => {
+      const { created, state } = await manager.streams.info(EVENTS_STREAM_NAME);
+      return { createdAt: created, firstSequence: state.first_seq, lastSequence: state.last_seq };
+    });
+  }
+
+  async #ask<Answer>(question: (manager: JetStreamManager) => Promise<Answer>): Promise<Answer> {
+    const { connection } = this.#broker;
+    if (connection === null) throw new StreamUnreadableError();
+    try {
+      return await question(await this.#managerOf(connection));
+    } catch (error) {
+      throw new StreamUnreadableError({ cause: error });
+    }
+  }
+
+  #managerOf(connection: NatsConnection): Promise<JetStreamManager> {
+    let manager = this.#managers.get(connection);
+    if (manager === undefined) {
+      // checkAPI would ask the broker for its limits first: one more thing that can fail while it starts.
+      manager = jetstreamManager(connection, { timeout: READ_TIMEOUT_MS, checkAPI: false });
+      this.#managers.set(connection, manager);
+    }
+    return manager;
+  }
+}

@@ -1,0 +1,62 @@
+import type { EpochEnd } from './consumer-epoch.ts';
+import type { ReadPlace } from './resume-point.ts';
+import type { StreamReader } from './stream-reader.ts';
+
+/** One question a second: nothing to the broker, and a stalled consumer is found within seven. */
+const CHECK_INTERVAL_MS = 1_000;
+
+/** A consumer that does not move for this long, while the stream holds more, is not going to. */
+const STALLED_MS = 5_000;
+
+/**
+ * Compares what was read with what the stream's leader holds. It finds the consumer that went quiet without an error,
+ * and the log that was changed under a connection that never broke.
+ */
+export class StreamWatchdog {
+  readonly #reader: StreamReader;
+
+  constructor(reader: StreamReader) {
+    this.#reader = reader;
+  }
+
+  /**
+   * Watches one epoch. Returns what ends the watching.
+   * @param placeOf where the reading is now
+   */
+  watch(placeOf: () => ReadPlace | null, onDoubt: (reason: EpochEnd) => void): () => void {
+    let stalledSinceMs: number | null = null;
+    let stalledAt = -1;
+    let isAsking = false;
+    const check = async (): Promise<void> => {
+      const before = placeOf();
+      if (before === null || isAsking) return;
+      const readBefore = before.readThrough;
+      isAsking = true;
+      try {
+        const state = await this.#reader.getState();
+        // A log that ends before what was read, or that was created anew, is not the one that was read.
+        if (state.createdAt !== before.createdAt || state.lastSequence < readBefore) {
+          onDoubt('stream_changed');
+          return;
+        }
+        const readThrough = placeOf()?.readThrough ?? readBefore;
+        if (state.lastSequence <= readThrough || readThrough !== stalledAt) {
+          stalledSinceMs = null;
+          stalledAt = readThrough;
+          if (state.lastSequence <= readThrough) return;
+        }
+        stalledSinceMs ??= performance.now();
+        if (performance.now() - stalledSinceMs >= STALLED_MS) onDoubt('behind');
+      } catch {
+        // The broker did not answer: that is noticed elsewhere, and no reason to doubt the reading.
+      } finally {
+        isAsking = false;
+      }
+    };
+    const timer = setInterval(() => void check(), CHECK_INTERVAL_MS);
+    timer.unref();
+    return () => {
+      clearInterval(timer);
+    };
+  }
+}
