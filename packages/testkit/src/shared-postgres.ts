@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identifyProcess, isLockHeld, PROJECT_ROOT } from '@infrasignal/local-stack';
+import { identifyProcess, isLockHeld, PROJECT_ROOT, tryLockFile, waitFor } from '@infrasignal/local-stack';
 import type { KeeperGreeting, KeeperRequest } from './postgres-keeper.ts';
 
 /** The server that all test files of this clone share. */
@@ -15,6 +15,8 @@ export interface SharedPostgres {
 
 // The first test file waits for initdb and the start, with other files competing for the processor.
 const ACQUIRE_TIMEOUT_MS = 60_000;
+
+const POLL_INTERVAL_MS = 50;
 
 let shared: Promise<SharedPostgres> | undefined;
 
@@ -47,8 +49,26 @@ async function acquire(): Promise<SharedPostgres> {
     if (performance.now() > deadline) {
       throw new Error(`The shared test PostgreSQL did not start; see ${join(directory, 'keeper.log')}`);
     }
-    if (!isLockHeld(join(directory, 'keeper.lock'))) startKeeper(directory);
-    await sleep(100);
+    await startKeeperIfMissing(directory);
+    await sleep(POLL_INTERVAL_MS);
+  }
+}
+
+/** One process at a time starts one keeper, and goes on only when that one holds its lock or has ended. */
+async function startKeeperIfMissing(directory: string): Promise<void> {
+  const keeperLock = join(directory, 'keeper.lock');
+  if (isLockHeld(keeperLock)) return;
+  const attempt = tryLockFile(join(directory, 'starter.lock'));
+  if (!('lock' in attempt)) return;
+  try {
+    if (isLockHeld(keeperLock)) return;
+    const keeper = startKeeper(directory);
+    await waitFor(() => isLockHeld(keeperLock) || keeper.exitCode !== null || keeper.signalCode !== null, {
+      timeoutMs: ACQUIRE_TIMEOUT_MS,
+      description: 'the keeper of the shared test PostgreSQL to start',
+    });
+  } finally {
+    attempt.lock.release();
   }
 }
 
@@ -84,7 +104,7 @@ function requestLease(socketPath: string): Promise<KeeperGreeting | null> {
   });
 }
 
-function startKeeper(directory: string): void {
+function startKeeper(directory: string): ChildProcess {
   const script = fileURLToPath(new URL('postgres-keeper.ts', import.meta.url));
   const args = ['--conditions=@infrasignal/source', '--import', 'tsx', script, directory];
   const child = spawn(process.execPath, args, {
@@ -95,4 +115,5 @@ function startKeeper(directory: string): void {
     stdio: 'ignore',
   });
   child.unref();
+  return child;
 }
