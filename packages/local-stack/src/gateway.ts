@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { gatewayErrors } from './gateway-errors.ts';
 import { answerProblem, answerProblemOnSocket, createGatewayProxy, type GatewayProxy } from './gateway-proxy.ts';
 import { findTarget } from './gateway-routes.ts';
-import { PROJECT_ROOT } from './project-paths.ts';
+import { describePortOwner } from './port-owner.ts';
 import { errorCode, errorText, StackError } from './stack-error.ts';
+import { PROJECT_ROOT } from './state-paths.mjs';
 import { serveStaticFiles } from './static-files.ts';
 
 export interface StartGatewayOptions {
@@ -159,8 +160,9 @@ function listenFailure(error: unknown, host: string, port: number): StackError {
 }
 
 export function portTaken(port: number, cause?: unknown): StackError {
+  const owner = describePortOwner(port);
   return new StackError(
-    `Port ${port} is taken by another program`,
+    `Port ${port} is taken by another program${owner === null ? '' : ` (${owner})`}`,
     `End that program (\`ss -ltnp 'sport = :${port}'\` shows it), or choose another port: ` +
       `\`npm start -- --port ${port === 8000 ? 8080 : port + 1}\`.`,
     { cause },

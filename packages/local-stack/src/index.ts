@@ -5,8 +5,9 @@ export { startManagedProcess, type ExitStatus, type ManagedProcess, type Managed
 export { endLeftoverServer, POSTGRES_USER } from './postgres-cluster.ts';
 export { isLockHeld, tryLockFile, type LockAttempt, type LockFile } from './lock-file.ts';
 export { forgetPath, guardPath } from './reaper-client.ts';
+export { startGateway, type RunningGateway, type StartGatewayOptions } from './gateway.ts';
 export { findFreePort } from './ports.ts';
-export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.ts';
+export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.mjs';
 export { StackError } from './stack-error.ts';
 export { waitFor, type WaitForOptions } from './wait-for.ts';
-export { PROJECT_ROOT } from './project-paths.ts';
+export { PROJECT_ROOT } from './state-paths.mjs';

@@ -1,7 +1,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
-import { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.mjs';
 import { errorCode } from './stack-error.ts';
 
 export interface LockFile {

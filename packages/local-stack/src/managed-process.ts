@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { identifyProcess, sendSignal, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, sendSignal, type ProcessIdentity } from './process-identity.mjs';
 import { forgetProcess, guardProcess } from './reaper-client.ts';
 import { StackError, errorCode, errorText } from './stack-error.ts';
 
@@ -124,11 +124,6 @@ export function readLastLines(path: string, lineCount: number, fromByte = 0): st
   } finally {
     closeSync(file);
   }
-}
-
-/** Puts an older log aside as `<name>.1`, so that a log holds one run and two runs are kept. */
-export function rotateLog(path: string): void {
-  if (existsSync(path)) renameSync(path, `${path}.1`);
 }
 
 async function stopChild(

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { downloadNatsPackage } from './nats-package.ts';
 import { compareVersions, findOnPath, NATS_MINIMUM_VERSION, readNatsVersion } from './nats-version.ts';
-import { TOOLS_DIRECTORY } from './project-paths.ts';
+import { TOOLS_DIRECTORY } from './state-paths.mjs';
 import { errorText, StackError } from './stack-error.ts';
 
 export interface NatsBinary {
@@ -19,6 +19,8 @@ export interface FindNatsBinaryOptions {
   cacheDirectory?: string;
   /** Called with a line to show before something that takes seconds. */
   onProgress?: (line: string) => void;
+  /** Asks a download that is under way to give up. */
+  abortSignal?: AbortSignal;
   /** Fetches the distribution's package into the directory; replaced in tests. */
   download?: typeof downloadNatsPackage;
 }
@@ -49,11 +51,12 @@ export async function findNatsBinary(options: FindNatsBinaryOptions = {}): Promi
 
   let reason: unknown;
   try {
-    await download(cacheDirectory, options.onProgress ?? (() => undefined));
+    await download(cacheDirectory, options.onProgress ?? (() => undefined), options.abortSignal);
     const version = readNatsVersion(cached);
     if (version !== null) return { path: cached, version, source: 'distribution package' };
     reason = new Error('the unpacked binary does not run on this machine');
   } catch (error) {
+    options.abortSignal?.throwIfAborted();
     reason = error;
   }
   if (onPath !== null && onPathVersion !== null) {

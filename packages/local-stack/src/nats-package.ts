@@ -29,7 +29,11 @@ const DOWNLOAD_TIMEOUT_MS = 120_000;
  *
  * @throws Error with a sentence that says why there is none.
  */
-export async function downloadNatsPackage(directory: string, onProgress: (line: string) => void): Promise<void> {
+export async function downloadNatsPackage(
+  directory: string,
+  onProgress: (line: string) => void,
+  abortSignal?: AbortSignal,
+): Promise<void> {
   for (const tool of ['apt-get', 'apt-cache', 'dpkg-deb']) {
     if (findOnPath(tool) === null) throw new Error(`${tool} is not on this machine (not Debian or Ubuntu?)`);
   }
@@ -38,6 +42,7 @@ export async function downloadNatsPackage(directory: string, onProgress: (line: 
   mkdirSync(directory, { recursive: true });
   const problems: string[] = [];
   for (const candidate of candidates) {
+    abortSignal?.throwIfAborted();
     const workspace = join(directory, `apt-${process.pid}`);
     try {
       onProgress(`looking for nats-server in ${candidate.suite}`);

@@ -17,6 +17,8 @@ export interface StartNatsServerOptions {
   extraConfig?: string | undefined;
   /** Default: `nats-server.log` in the store directory. */
   logPath?: string;
+  /** Asks a start that is under way to give up. */
+  abortSignal?: AbortSignal | undefined;
   /** Path of the binary; found (or fetched) when absent. */
   binary?: string | undefined;
 }
@@ -110,6 +112,7 @@ function renderConfig(options: StartNatsServerOptions): string {
 /** Resolves with the client port as soon as the server greets: by then JetStream has recovered its store. */
 async function waitUntilReady(child: ManagedProcess, options: StartNatsServerOptions): Promise<number> {
   const abortIf = (): void => {
+    options.abortSignal?.throwIfAborted();
     if (child.exitStatus !== null) throw startFailure(child);
   };
   return await waitFor(

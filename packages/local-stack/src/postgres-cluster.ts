@@ -23,7 +23,7 @@ import {
   readCommandLine,
   sendSignal,
   type ProcessIdentity,
-} from './process-identity.ts';
+} from './process-identity.mjs';
 import { errorCode, errorText, StackError } from './stack-error.ts';
 import { waitFor } from './wait-for.ts';
 

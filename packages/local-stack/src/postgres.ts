@@ -21,6 +21,8 @@ export interface StartPostgresOptions {
   settings?: Record<string, string>;
   /** False makes everything faster and nothing safe: for servers that live as long as a test. Default true. */
   isDurable?: boolean;
+  /** Asks a start that is under way to give up. */
+  abortSignal?: AbortSignal | undefined;
   /** Called once if a server that an earlier run left behind had to be ended first. */
   onLeftover?: () => void;
 }
@@ -71,6 +73,7 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Runn
   if ((await endLeftoverServer(dataDirectory)) === 'ended') options.onLeftover?.();
   mkdirSync(dirname(options.logPath), { recursive: true });
   for (let attempt = 1; ; attempt += 1) {
+    options.abortSignal?.throwIfAborted();
     const port = options.port ?? (await findFreePort());
     const child = await startManagedProcess({
       name: 'postgres',
@@ -85,7 +88,7 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Runn
     });
     const url = (database = 'postgres'): string => connectionUrl(password, port, database);
     try {
-      await waitUntilReady(child, url());
+      await waitUntilReady(child, url(), options.abortSignal);
     } catch (error) {
       await child.stop();
       const isPortTaken = child.tail().includes('could not bind');
@@ -124,11 +127,12 @@ function serverArguments(options: StartPostgresOptions, port: number, isDurable:
   return ['-D', options.dataDirectory, ...flags];
 }
 
-async function waitUntilReady(child: ManagedProcess, url: string): Promise<void> {
+async function waitUntilReady(child: ManagedProcess, url: string, abortSignal?: AbortSignal): Promise<void> {
   const outcome = await waitFor(() => tryQuery(url), {
     timeoutMs: READY_TIMEOUT_MS,
     description: 'PostgreSQL to answer a query',
     abortIf: () => {
+      abortSignal?.throwIfAborted();
       if (child.exitStatus !== null) throw startFailure(child);
     },
   });

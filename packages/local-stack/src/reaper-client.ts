@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from './process-identity.mjs';
 
 /** How the reaper shall end a process when this process is no longer there to do it. */
 export interface ReapRule {

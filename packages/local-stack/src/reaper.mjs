@@ -8,11 +8,11 @@
 //   {"remove":1}                                                          it has ended by itself
 //   {"path":"/tmp/…"} / {"keepPath":"/tmp/…"}                             a path to remove at the end, or not
 //
-// Plain JavaScript without imports from this package, so that it starts in 40 ms and survives a broken tree.
-import { readFileSync, rmSync } from 'node:fs';
+// Plain JavaScript, so that it starts in 40 ms.
+import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { execFileSync } from 'node:child_process';
+import { isSameProcessAlive, sendSignal } from './process-identity.mjs';
 
 /** @type {Map<number, {pid: number, startedAt: string, signal: string, graceMs: number}>} */
 const processes = new Map();
@@ -47,38 +47,15 @@ async function endEverything() {
 }
 
 async function endProcess(target) {
-  if (startTimeOf(target.pid) !== target.startedAt) return;
-  signalProcess(target.pid, target.signal);
+  if (!isSameProcessAlive(target)) return;
+  sendSignal(target.pid, target.signal);
   const deadline = Date.now() + target.graceMs;
-  while (startTimeOf(target.pid) === target.startedAt) {
+  while (isSameProcessAlive(target)) {
     if (Date.now() > deadline) {
       // Children are leaders of their own groups: the whole group goes, helpers included.
-      if (!signalProcess(-target.pid, 'SIGKILL')) signalProcess(target.pid, 'SIGKILL');
+      if (!sendSignal(-target.pid, 'SIGKILL')) sendSignal(target.pid, 'SIGKILL');
       return;
     }
     await sleep(25);
-  }
-}
-
-function signalProcess(pid, signal) {
-  try {
-    process.kill(pid, signal);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-// The same reading as in process-identity.ts.
-function startTimeOf(pid) {
-  try {
-    if (process.platform !== 'linux') {
-      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || null;
-    }
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : fields[19];
-  } catch {
-    return null;
   }
 }

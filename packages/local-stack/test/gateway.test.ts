@@ -261,7 +261,7 @@ test('an accepted upgrade: bytes flow both ways from the first one on, headers a
   await waitFor(() => text().endsWith('first early late'), { description: 'the echo' });
   t.match(text(), /^HTTP\/1\.1 101 /);
   t.equal(seen[0]?.['x-forwarded-for'], '127.0.0.1');
-  t.equal(seen[0]['sec-websocket-key'], 'AQIDBAUGBwgJCgsMDQ4PEA==');
+  t.equal(seen[0]?.['sec-websocket-key'], 'AQIDBAUGBwgJCgsMDQ4PEA==');
 });
 
 test('the end of one side of a socket ends the other', async (t) => {

@@ -73,14 +73,17 @@ export class AccessTokenVerifier {
     this.#options = options;
   }
 
-  /** @throws InvalidTokenError for everything that is not a token of ours that is good now */
-  async verify(token: string): Promise<AccessTokenClaims> {
+  /**
+   * @param options.ignoresExpiry accepts a token that was good once; for a logout and nothing else
+   * @throws InvalidTokenError for everything that is not a token of ours that is good now
+   */
+  async verify(token: string, options: { ignoresExpiry?: boolean } = {}): Promise<AccessTokenClaims> {
     const kid = this.#readKid(token);
     const pem = await this.#options.keys.find(kid);
     if (pem === null) throw new InvalidTokenError('unknown key');
     let payload: unknown;
     try {
-      payload = this.#verifierFor(pem)(token);
+      payload = this.#verifierFor(pem, options.ignoresExpiry ?? false)(token);
     } catch (error) {
       throw new InvalidTokenError(error instanceof Error ? error.message : 'not verified', error);
     }
@@ -103,8 +106,9 @@ export class AccessTokenVerifier {
     return kid;
   }
 
-  #verifierFor(pem: string): Verify {
-    const existing = this.#verifiers.get(pem);
+  #verifierFor(pem: string, ignoresExpiry: boolean): Verify {
+    const name = `${String(ignoresExpiry)} ${pem}`;
+    const existing = this.#verifiers.get(name);
     if (existing !== undefined) return existing;
     if (this.#verifiers.size >= VERIFIERS_MAX) this.#verifiers.clear();
     const { issuer, audience } = this.#options;
@@ -114,11 +118,12 @@ export class AccessTokenVerifier {
       allowedIss: issuer,
       allowedAud: audience,
       checkTyp: ACCESS_TOKEN_TYP,
+      ignoreExpiration: ignoresExpiry,
       requiredClaims: ['iss', 'aud', 'sub', 'exp', 'iat', 'jti', 'sid'],
       // A cache would answer for a revoked or expired token, and be filled by anybody.
       cache: false,
     }) as Verify;
-    this.#verifiers.set(pem, verify);
+    this.#verifiers.set(name, verify);
     return verify;
   }
 }

@@ -29,6 +29,7 @@ CREATE TABLE "sessions" (
 	"idle_expires_at" timestamp with time zone NOT NULL,
 	"expires_at" timestamp with time zone NOT NULL,
 	"revoked_at" timestamp with time zone,
+	"is_cookie_session" boolean DEFAULT false NOT NULL,
 	"user_agent" text,
 	"address_prefix" text
 );
@@ -48,6 +49,7 @@ CREATE TABLE "users" (
 	"email" text,
 	"password_hash" text,
 	"event_seq" bigint DEFAULT 0 NOT NULL,
+	"scopes" text[] DEFAULT '{}' NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"last_login_at" timestamp with time zone,
 	"disabled_at" timestamp with time zone,

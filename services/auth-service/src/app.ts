@@ -5,6 +5,7 @@ import {
   loggingOptions,
   securityHeadersPlugin,
 } from '@infrasignal/service-kit';
+import { AccessTokenVerifier } from '@infrasignal/token-verifier';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { AuthConfig } from './config.ts';
 import { accountsRoutes, AccountsService } from './features/accounts/index.ts';
@@ -13,6 +14,7 @@ import { PasswordPolicy } from './features/passwords/index.ts';
 import { RefreshTokens, SessionOpener, sessionsRoutes, SessionsService } from './features/sessions/index.ts';
 import { systemClock } from './lib/clock.ts';
 import { createPasswordHasher } from './lib/password-hasher.ts';
+import { accessGuardPlugin } from './plugins/access-guard-plugin.ts';
 import { allowedHostsPlugin } from './plugins/allowed-hosts-plugin.ts';
 import { brokerPlugin } from './plugins/broker-plugin.ts';
 import { toUnavailableProblem } from './plugins/database-errors.ts';
@@ -70,9 +72,15 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     issuer: config.tokenIssuer,
     audience: config.tokenAudience,
   });
+  const verifier = new AccessTokenVerifier({
+    issuer: config.tokenIssuer,
+    audience: config.tokenAudience,
+    keys: { find: (kid) => keyRing.findPublicKeyPem(kid) },
+  });
+  const refreshTokens = new RefreshTokens(config.secretKey);
   const sessionOpener = new SessionOpener({
     sign: (claims) => keyRing.sign(claims),
-    refreshTokens: new RefreshTokens(config.secretKey),
+    refreshTokens,
     clock: systemClock,
     accessTtlSeconds: config.accessTokenTtlSeconds,
     idleTtlSeconds: config.sessionIdleTtlSeconds,
@@ -80,19 +88,30 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   });
   const passwordPolicy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
   const region = config.defaultRegion;
+  const sessions = new SessionsService({
+    db,
+    hasher,
+    sessionOpener,
+    refreshTokens,
+    verifier,
+    region,
+    idleTtlSeconds: config.sessionIdleTtlSeconds,
+    announceEvent,
+  });
+  const accounts = new AccountsService({
+    db,
+    hasher,
+    region,
+    announceEvent,
+    checkPassword: (password, context) => passwordPolicy.check(password, context),
+  });
 
+  await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
   await app.register(keysRoutes(keyRing));
   await app.register(
-    accountsRoutes(
-      new AccountsService({
-        db,
-        hasher,
-        region,
-        announceEvent,
-        checkPassword: (password, context) => passwordPolicy.check(password, context),
-      }),
-      (request) => sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),
+    accountsRoutes(accounts, (request) =>
+      sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),
     ),
   );
-  await app.register(sessionsRoutes(new SessionsService({ db, hasher, sessionOpener, region, announceEvent })));
+  await app.register(sessionsRoutes(sessions));
 }

@@ -16,6 +16,11 @@ export const users = pgTable(
     passwordHash: text('password_hash'),
     /** The newest `seq` of this user's events. Taken under this row's lock, so it has no gaps. */
     eventSeq: bigint('event_seq', { mode: 'number' }).notNull().default(0),
+    /** What this account may do beyond its own: `notifications:all` for staff. Granted by command only. */
+    scopes: text('scopes')
+      .array()
+      .notNull()
+      .default(sql`'{}'`),
     createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
     lastLoginAt: timestamp('last_login_at', { withTimezone: true }),
     disabledAt: timestamp('disabled_at', { withTimezone: true }),

@@ -13,7 +13,7 @@ import type { RegisterBody } from './accounts-schemas.ts';
 /** What registration needs of sessions: the row for its statement, the tokens for its answer. */
 export interface FirstSession {
   insert(from: string): SQL;
-  toTokens(user: { userId: number; phoneNumber: string }): TokenResponse;
+  toTokens(user: { userId: number; phoneNumber: string; scopes: readonly string[] }): TokenResponse;
 }
 
 export interface AccountsDependencies {
@@ -55,7 +55,7 @@ export class AccountsService {
     const userId = await insertAccount(db, { ...identity, phoneNumber, passwordHash }, (from) => session.insert(from));
     if (userId === null) throw taken((await findTakenField(db, identity)) ?? 'phone_number');
     announceEvent();
-    return session.toTokens({ userId, phoneNumber });
+    return session.toTokens({ userId, phoneNumber, scopes: [] });
   }
 
   #check(body: RegisterBody): { phoneNumberE164: string; email: string | null } {

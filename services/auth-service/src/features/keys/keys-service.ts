@@ -31,6 +31,10 @@ function thumbprint({ crv, kty, x }: PublicJwk): string {
   return createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url');
 }
 
+function toPem(publicJwk: PublicJwk): string {
+  return createPublicKey({ key: { ...publicJwk }, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString();
+}
+
 function generateKey(encryptionKey: Buffer): NewKey {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const { x = '' } = publicKey.export({ format: 'jwk' });
@@ -46,6 +50,7 @@ export class KeyRing {
   readonly #encryptionKey: Buffer;
   #sign: Sign | null = null;
   #keys: readonly StoredKey[] = [];
+  #publicPems: ReadonlyMap<string, string> = new Map();
 
   private constructor(options: KeyOptions) {
     this.#options = options;
@@ -57,6 +62,7 @@ export class KeyRing {
     const ring = new KeyRing(options);
     await ensureSigningKey(options.db, () => generateKey(ring.#encryptionKey));
     ring.#keys = await findKeys(options.db);
+    ring.#publicPems = new Map(ring.#keys.map(({ kid, publicJwk }) => [kid, toPem(publicJwk)]));
     const signing = ring.#keys.find((key) => key.retiredAt === null);
     if (signing === undefined) throw new Error('no signing key although one was just ensured');
     ring.#sign = ring.#createSigner(signing);
@@ -71,9 +77,7 @@ export class KeyRing {
 
   /** PEM of the public key for a `kid`, or null. For verification within this service. */
   findPublicKeyPem(kid: string): string | null {
-    const key = this.#keys.find((candidate) => candidate.kid === kid);
-    if (key === undefined) return null;
-    return createPublicKey({ key: { ...key.publicJwk }, format: 'jwk' }).export({ type: 'spki', format: 'pem' }).toString();
+    return this.#publicPems.get(kid) ?? null;
   }
 
   /** The keys that verify access tokens which may still be alive, newest first. */

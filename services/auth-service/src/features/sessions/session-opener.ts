@@ -15,6 +15,8 @@ export interface SessionOrigin {
 export interface SessionUser {
   readonly userId: number;
   readonly phoneNumber: string;
+  /** What the account may do beyond its own; ends up in the claim `scope`. */
+  readonly scopes: readonly string[];
 }
 
 /** A session that is about to exist: its row for the statement that opens it, its tokens for the answer. */
@@ -67,6 +69,7 @@ export class SessionOpener {
       sid: sessionId,
       jti: randomUUID(),
       token_type: 'access',
+      ...(user.scopes.length === 0 ? {} : { scope: user.scopes.join(' ') }),
       exp: Math.floor(clock() / 1000) + accessTtlSeconds,
     });
     return {

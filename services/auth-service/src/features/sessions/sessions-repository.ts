@@ -1,8 +1,9 @@
 import { userLogin } from '@infrasignal/shared';
-import { eq, sql } from 'drizzle-orm';
-import { users } from '../../db/schema/index.ts';
+import { and, desc, eq, gt, isNull, sql } from 'drizzle-orm';
+import { sessions, users } from '../../db/schema/index.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
+import type { RefreshTokenContent } from './refresh-token.ts';
 import type { NewSession, SessionUser } from './session-opener.ts';
 
 export interface LoginCandidate extends SessionUser {
@@ -16,14 +17,15 @@ export async function findLoginCandidate(db: Database, phoneNumberE164: string):
     .select({
       userId: users.id,
       phoneNumber: users.phoneNumber,
+      scopes: users.scopes,
       passwordHash: users.passwordHash,
       disabledAt: users.disabledAt,
     })
     .from(users)
     .where(eq(users.phoneNumberE164, phoneNumberE164));
   if (row === undefined) return null;
-  const { userId, phoneNumber, passwordHash, disabledAt } = row;
-  return { userId, phoneNumber, passwordHash, isDisabled: disabledAt !== null };
+  const { disabledAt, ...candidate } = row;
+  return { ...candidate, isDisabled: disabledAt !== null };
 }
 
 /**
@@ -47,4 +49,123 @@ export async function insertLogin(db: Database, candidate: LoginCandidate, sessi
     )
     select id from account`);
   return rows.length === 1;
+}
+
+export interface Rotation {
+  readonly idleTtlSeconds: number;
+  /** How long the token before stays good, counted from the first rotation. */
+  readonly graceSeconds: number;
+}
+
+export interface RotatedSession extends SessionUser {
+  /** Counter of the token to hand out: the successor, whether this call made it or an earlier one. */
+  readonly counter: number;
+  /** How long the successor lives unused, in seconds. */
+  readonly refreshTtlSeconds: number;
+}
+
+/**
+ * Decides a refresh in one conditional UPDATE: the current token rotates; the one before it, within the grace, is
+ * answered with the same successor and changes nothing but the time of last use. Of any number of parallel calls one
+ * rotates, the others wait for its row and find themselves within the grace.
+ * @returns null for every other token, used, expired and revoked ones among them
+ */
+export async function rotateSession(
+  db: Database,
+  { sessionId, counter }: RefreshTokenContent,
+  { idleTtlSeconds, graceSeconds }: Rotation,
+): Promise<RotatedSession | null> {
+  const { rows } = await db.execute<{
+    userId: number;
+    phoneNumber: string;
+    scopes: string[];
+    counter: number;
+    refreshTtlSeconds: number;
+  }>(sql`
+    update ${sessions} as s set
+      refresh_counter = ${counter} + 1,
+      rotated_at = case when s.refresh_counter = ${counter} then clock_timestamp() else s.rotated_at end,
+      last_used_at = now(),
+      idle_expires_at = least(now() + make_interval(secs => ${idleTtlSeconds}), s.expires_at)
+    from ${users} as u
+    where s.id = ${sessionId}::uuid and u.id = s.user_id and u.disabled_at is null
+      and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()
+      and (s.refresh_counter = ${counter}
+        or (s.refresh_counter = ${counter} + 1
+          and s.rotated_at > clock_timestamp() - make_interval(secs => ${graceSeconds})))
+    returning u.id::float8 as "userId", u.phone_number as "phoneNumber", u.scopes, s.refresh_counter as "counter",
+      floor(extract(epoch from s.idle_expires_at - now()))::int as "refreshTtlSeconds"`);
+  return rows[0] ?? null;
+}
+
+/** Whose session it is, whatever its state; null if there is none. */
+export async function findSessionOwner(db: Database, sessionId: string): Promise<number | null> {
+  const [row] = await db.select({ userId: sessions.userId }).from(sessions).where(eq(sessions.id, sessionId));
+  return row?.userId ?? null;
+}
+
+/** True while the refresh token of that counter would be accepted. */
+export async function isRefreshable(
+  db: Database,
+  { sessionId, counter }: RefreshTokenContent,
+  graceSeconds: number,
+): Promise<boolean> {
+  const { rows } = await db.execute(sql`
+    select 1 from ${sessions} s join ${users} u on u.id = s.user_id
+    where s.id = ${sessionId}::uuid and u.disabled_at is null
+      and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()
+      and (s.refresh_counter = ${counter}
+        or (s.refresh_counter = ${counter} + 1
+          and s.rotated_at > clock_timestamp() - make_interval(secs => ${graceSeconds})))`);
+  return rows.length === 1;
+}
+
+/** A used token that came back after its grace, as a condition on a row of `sessions`. */
+export function isReplayed({ sessionId, counter }: RefreshTokenContent, graceSeconds: number): ReturnType<typeof sql> {
+  return sql`id = ${sessionId}::uuid and refresh_counter > ${counter}
+    and not (refresh_counter = ${counter} + 1
+      and rotated_at > clock_timestamp() - make_interval(secs => ${graceSeconds}))`;
+}
+
+const isLive = (): ReturnType<typeof and> =>
+  and(isNull(sessions.revokedAt), gt(sessions.idleExpiresAt, sql`now()`), gt(sessions.expiresAt, sql`now()`));
+
+/** The user behind a live session; null when the session ended or the account is disabled. */
+export async function findLiveUser(
+  db: Database,
+  { sessionId, userId }: { sessionId: string; userId: number },
+): Promise<SessionUser | null> {
+  const [row] = await db
+    .select({ userId: users.id, phoneNumber: users.phoneNumber, scopes: users.scopes })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isLive(), isNull(users.disabledAt)));
+  return row ?? null;
+}
+
+export interface ListedSession {
+  readonly id: string;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  readonly userAgent: string | null;
+  readonly addressPrefix: string | null;
+}
+
+/** More than this nobody reads; a list without an end is a burden for both sides. */
+const LISTED_SESSIONS_MAX = 200;
+
+/** The live sessions of a user, most recently used first. */
+export async function findLiveSessions(db: Database, userId: number): Promise<ListedSession[]> {
+  return db
+    .select({
+      id: sessions.id,
+      createdAt: sessions.createdAt,
+      lastUsedAt: sessions.lastUsedAt,
+      userAgent: sessions.userAgent,
+      addressPrefix: sessions.addressPrefix,
+    })
+    .from(sessions)
+    .where(and(eq(sessions.userId, userId), isLive()))
+    .orderBy(desc(sessions.lastUsedAt), desc(sessions.id))
+    .limit(LISTED_SESSIONS_MAX);
 }

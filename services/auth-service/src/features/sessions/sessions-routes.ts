@@ -1,20 +1,117 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { TokenResponseSchema } from '@infrasignal/shared';
-import { LoginBodySchema } from './sessions-schemas.ts';
+import { commonErrors, TokenResponseSchema } from '@infrasignal/shared';
+import { ProblemError } from '@infrasignal/service-kit';
+import { Type } from 'typebox';
+import { getAccessHolder, readBearerToken } from '../../plugins/access-guard-plugin.ts';
+import {
+  EndedSessionsSchema,
+  LoginBodySchema,
+  LogoutBodySchema,
+  LogoutEverywhereBodySchema,
+  RefreshBodySchema,
+  SessionListSchema,
+  SessionParamsSchema,
+  VerifyBodySchema,
+} from './sessions-schemas.ts';
 import type { SessionsService } from './sessions-service.ts';
 
-/** `POST /api/login/` */
-export function sessionsRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
+const EmptySchema = Type.Object({}, { additionalProperties: false });
+const NoContentSchema = Type.Null();
+
+/** Getting tokens and renewing them: the paths of the Django original and of SimpleJWT. */
+function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
   return async (app) => {
+    // RFC 6749 section 5.1: answers with tokens are in no cache.
+    app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
+
+    app.post('/api/login', { schema: { body: LoginBodySchema, response: { 200: TokenResponseSchema } } }, (request) =>
+      service.logIn(request.body, { userAgent: request.headers['user-agent'], address: request.ip }),
+    );
+
     app.post(
-      '/api/login',
-      { schema: { body: LoginBodySchema, response: { 200: TokenResponseSchema } } },
-      async (request, reply) => {
-        const origin = { userAgent: request.headers['user-agent'], address: request.ip };
-        const tokens = await service.logIn(request.body, origin);
-        // RFC 6749 section 5.1: tokens are in no cache.
-        return reply.header('cache-control', 'no-store').send(tokens);
+      '/api/token/refresh',
+      { schema: { body: RefreshBodySchema, response: { 200: TokenResponseSchema } } },
+      (request) => service.refresh(request.body.refresh),
+    );
+
+    app.post(
+      '/api/token/verify',
+      { schema: { body: VerifyBodySchema, response: { 200: EmptySchema } } },
+      async (request) => {
+        if (await service.isGood(request.body.token)) return {};
+        throw new ProblemError(commonErrors.invalid_token, {
+          headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+        });
       },
     );
+  };
+}
+
+/** Ending sessions, one's own and all. */
+function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.post(
+      '/api/logout',
+      { schema: { body: LogoutBodySchema, response: { 204: NoContentSchema } } },
+      async (request, reply) => {
+        const { refresh } = request.body ?? {};
+        const access = readBearerToken(request);
+        if (refresh !== undefined) await service.logOutByRefreshToken(refresh);
+        if (access !== null) await service.logOutByAccessToken(access);
+        return reply.code(204).send(null);
+      },
+    );
+
+    app.post(
+      '/api/logout/all',
+      {
+        preHandler: (request) => app.requireAccess(request),
+        schema: { body: LogoutEverywhereBodySchema, response: { 200: EndedSessionsSchema } },
+      },
+      async (request) => {
+        const holder = getAccessHolder(request);
+        return { ended: await service.logOutEverywhere(holder, request.body?.keep_current ?? false) };
+      },
+    );
+  };
+}
+
+/** The list of one's sessions. */
+function sessionListRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.addHook('preHandler', (request) => app.requireAccess(request));
+
+    app.get('/api/sessions', { schema: { response: { 200: SessionListSchema } } }, async (request) => {
+      const { userId, sessionId } = getAccessHolder(request);
+      const sessions = await service.listSessions(userId);
+      return {
+        sessions: sessions.map((session) => ({
+          id: session.id,
+          created_at: session.createdAt.toISOString(),
+          last_used_at: session.lastUsedAt.toISOString(),
+          user_agent: session.userAgent,
+          address: session.addressPrefix,
+          current: session.id === sessionId,
+        })),
+      };
+    });
+
+    app.delete(
+      '/api/sessions/:session_id',
+      { schema: { params: SessionParamsSchema, response: { 204: NoContentSchema } } },
+      async (request, reply) => {
+        await service.endSession(getAccessHolder(request).userId, request.params.session_id);
+        return reply.code(204).send(null);
+      },
+    );
+  };
+}
+
+/** Everything about sessions over HTTP. */
+export function sessionsRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    await app.register(tokenRoutes(service));
+    await app.register(logoutRoutes(service));
+    await app.register(sessionListRoutes(service));
   };
 }

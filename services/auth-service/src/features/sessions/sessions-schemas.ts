@@ -2,6 +2,9 @@ import { Type, type Static } from 'typebox';
 import { PASSWORD_TEXT_LENGTH_MAX } from '../../lib/password-hasher.ts';
 import { PHONE_NUMBER_LENGTH_MAX } from '../../lib/phone-number.ts';
 
+/** Longer than any token we make (an access token with every scope is under 1.5 KiB). */
+const TOKEN_LENGTH_MAX = 4096;
+
 export const LoginBodySchema = Type.Object(
   {
     phone_number: Type.String({ minLength: 1, maxLength: PHONE_NUMBER_LENGTH_MAX, examples: ['0123456789'] }),
@@ -10,3 +13,54 @@ export const LoginBodySchema = Type.Object(
   { additionalProperties: false },
 );
 export type LoginBody = Static<typeof LoginBodySchema>;
+
+export const RefreshBodySchema = Type.Object(
+  { refresh: Type.String({ minLength: 1, maxLength: TOKEN_LENGTH_MAX }) },
+  { additionalProperties: false },
+);
+
+export const VerifyBodySchema = Type.Object(
+  { token: Type.String({ minLength: 1, maxLength: 65_536, description: 'An access or a refresh token.' }) },
+  { additionalProperties: false },
+);
+
+const LogoutBody = Type.Object(
+  { refresh: Type.Optional(Type.String({ minLength: 1, maxLength: TOKEN_LENGTH_MAX })) },
+  { additionalProperties: false },
+);
+
+const LogoutEverywhereBody = Type.Object(
+  { keep_current: Type.Optional(Type.Boolean({ description: 'True: this session stays.' })) },
+  { additionalProperties: false },
+);
+
+// Both bodies may be left out altogether; the server hands an absent one to the schema as null.
+export const LogoutBodySchema = Type.Union([LogoutBody, Type.Null()]);
+export const LogoutEverywhereBodySchema = Type.Union([LogoutEverywhereBody, Type.Null()]);
+
+/** How many sessions ended. */
+export const EndedSessionsSchema = Type.Object(
+  { ended: Type.Integer({ minimum: 0 }) },
+  { additionalProperties: false },
+);
+
+export const SessionParamsSchema = Type.Object({ session_id: Type.String({ format: 'uuid' }) });
+
+export const SessionListSchema = Type.Object(
+  {
+    sessions: Type.Array(
+      Type.Object(
+        {
+          id: Type.String({ format: 'uuid' }),
+          created_at: Type.String({ format: 'date-time' }),
+          last_used_at: Type.String({ format: 'date-time' }),
+          user_agent: Type.Union([Type.String(), Type.Null()]),
+          address: Type.Union([Type.String(), Type.Null()], { description: 'Shortened: 192.0.2.0/24.' }),
+          current: Type.Boolean({ description: 'True for the session that asks.' }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);

@@ -1,20 +1,50 @@
 import { commonErrors, type TokenResponse } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
+import { InvalidTokenError, type AccessTokenVerifier } from '@infrasignal/token-verifier';
 import type { CountryCode } from 'libphonenumber-js/max';
+import { withUserLock } from '../../db/user-lock.ts';
 import type { PasswordHasher } from '../../lib/password-hasher.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
-import type { SessionOpener, SessionOrigin } from './session-opener.ts';
+import type { RefreshTokens } from './refresh-token.ts';
+import type { SessionOpener, SessionOrigin, SessionUser } from './session-opener.ts';
+import { isAnySession, isOtherSession, isSession, revokeSessions, type Revocation } from './session-revocation.ts';
 import { sessionErrors } from './sessions-errors.ts';
-import { findLoginCandidate, insertLogin } from './sessions-repository.ts';
+import {
+  findLiveSessions,
+  findLiveUser,
+  findLoginCandidate,
+  findSessionOwner,
+  insertLogin,
+  isRefreshable,
+  isReplayed,
+  rotateSession,
+  type ListedSession,
+} from './sessions-repository.ts';
 import type { LoginBody } from './sessions-schemas.ts';
+
+/**
+ * The token before the current one stays good this long after the first rotation: a client whose answer was lost, or
+ * whose tabs refreshed at once, gets the same successor. Shorter signs people out on bad networks; longer gives a thief
+ * that much time to share a session unnoticed (RFC 9700 section 4.14.2).
+ */
+export const REFRESH_GRACE_SECONDS = 10;
 
 export interface SessionsDependencies {
   readonly db: Database;
   readonly hasher: PasswordHasher;
   readonly sessionOpener: SessionOpener;
+  readonly refreshTokens: RefreshTokens;
+  readonly verifier: AccessTokenVerifier;
   readonly region: CountryCode;
+  readonly idleTtlSeconds: number;
   readonly announceEvent: () => void;
+}
+
+/** Who is asking, by which session. */
+export interface SessionHolder {
+  readonly userId: number;
+  readonly sessionId: string;
 }
 
 export class SessionsService {
@@ -46,5 +76,88 @@ export class SessionsService {
     if (!(await insertLogin(db, candidate, session))) throw new ProblemError(sessionErrors.invalid_credentials);
     announceEvent();
     return session.toTokens(candidate);
+  }
+
+  /**
+   * Exchanges a refresh token for its successor and a fresh access token.
+   * @throws ProblemError invalid_refresh_token; a used token that comes back after its grace also ends its session
+   */
+  async refresh(token: string): Promise<TokenResponse> {
+    const { db, refreshTokens, sessionOpener, idleTtlSeconds } = this.#dependencies;
+    const content = refreshTokens.decode(token);
+    if (content === null) throw new ProblemError(sessionErrors.invalid_refresh_token);
+    const rotated = await rotateSession(db, content, { idleTtlSeconds, graceSeconds: REFRESH_GRACE_SECONDS });
+    if (rotated === null) {
+      const userId = await findSessionOwner(db, content.sessionId);
+      if (userId !== null) {
+        const which = isReplayed(content, REFRESH_GRACE_SECONDS);
+        await this.#revoke({ userId, which, reason: 'refresh_reuse' });
+      }
+      throw new ProblemError(sessionErrors.invalid_refresh_token);
+    }
+    return sessionOpener.toTokens(rotated, content.sessionId, rotated.counter, rotated.refreshTtlSeconds);
+  }
+
+  /** True if the token, access or refresh, would be accepted now. */
+  async isGood(token: string): Promise<boolean> {
+    const { db, refreshTokens } = this.#dependencies;
+    const content = refreshTokens.decode(token);
+    if (content !== null) return isRefreshable(db, content, REFRESH_GRACE_SECONDS);
+    return (await this.findHolder(token)) !== null;
+  }
+
+  /** Who holds an access token: verified, its session alive in the database. Null for every other token. */
+  async findHolder(accessToken: string): Promise<(SessionHolder & SessionUser & { scope: string }) | null> {
+    const { db, verifier } = this.#dependencies;
+    try {
+      const { sid: sessionId, user_id: userId, scope = '' } = await verifier.verify(accessToken);
+      const user = await findLiveUser(db, { sessionId, userId });
+      return user === null ? null : { ...user, sessionId, scope };
+    } catch (error) {
+      if (error instanceof InvalidTokenError) return null;
+      throw error;
+    }
+  }
+
+  /** Ends the session of a refresh token, whatever its counter. A token that is not ours ends nothing, in silence. */
+  async logOutByRefreshToken(token: string): Promise<void> {
+    const { db, refreshTokens } = this.#dependencies;
+    const content = refreshTokens.decode(token);
+    const userId = content === null ? null : await findSessionOwner(db, content.sessionId);
+    if (content === null || userId === null) return;
+    await this.#revoke({ userId, which: isSession(content.sessionId), reason: 'logout' });
+  }
+
+  /** Ends the session of an access token, an expired one too: leaving must not need a token that is fresh. */
+  async logOutByAccessToken(token: string): Promise<void> {
+    try {
+      const claims = await this.#dependencies.verifier.verify(token, { ignoresExpiry: true });
+      await this.#revoke({ userId: claims.user_id, which: isSession(claims.sid), reason: 'logout' });
+    } catch (error) {
+      if (!(error instanceof InvalidTokenError)) throw error;
+    }
+  }
+
+  /** Ends all sessions of a user, or all others. @returns how many */
+  async logOutEverywhere({ userId, sessionId }: SessionHolder, keepsCurrent: boolean): Promise<number> {
+    const which = keepsCurrent ? isOtherSession(sessionId) : isAnySession;
+    return this.#revoke({ userId, which, reason: 'logout_everywhere' });
+  }
+
+  async listSessions(userId: number): Promise<ListedSession[]> {
+    return findLiveSessions(this.#dependencies.db, userId);
+  }
+
+  /** Ends one of the user's sessions. @throws ProblemError session_not_found for ended and other people's sessions */
+  async endSession(userId: number, sessionId: string): Promise<void> {
+    const count = await this.#revoke({ userId, which: isSession(sessionId), reason: 'session_ended' });
+    if (count === 0) throw new ProblemError(sessionErrors.session_not_found);
+  }
+
+  async #revoke(revocation: Revocation): Promise<number> {
+    const { db, announceEvent } = this.#dependencies;
+    const count = (await withUserLock(db, revocation.userId, (tx) => revokeSessions(tx, revocation))) ?? 0;
+    if (count > 0) announceEvent();
+    return count;
   }
 }

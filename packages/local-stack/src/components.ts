@@ -1,0 +1,193 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { forServices, type Environment } from './environment.ts';
+import { startManagedProcess, type ManagedProcess } from './managed-process.ts';
+import { startNatsServer } from './nats-server.ts';
+import { startPostgres } from './postgres.ts';
+import { StackError } from './stack-error.ts';
+import { PROJECT_ROOT, type StatePaths } from './state-paths.mjs';
+import type { Component } from './supervisor.ts';
+import { waitFor } from './wait-for.ts';
+
+/** Everything the components need to know of each other, fixed before the first one starts. */
+export interface StackPlan {
+  paths: StatePaths;
+  /** The user's environment and `.env`. */
+  environment: Environment;
+  /** As TCP ports of 127.0.0.1; the same over every restart. */
+  ports: { postgres: number; nats: number; auth: number; notify: number };
+  gatewayPort: number;
+  databaseDirectory: string;
+  databasePassword: string;
+  secretKey: string;
+  natsBinary: string;
+  /** Entry files of the services. */
+  entries: { auth: string; notify: string };
+}
+
+export const DATABASE_NAME = 'infrasignal';
+
+// A service compiles its sources when it starts for the first time, next to everything else that starts.
+const SERVICE_READY_TIMEOUT_MS = 60_000;
+
+// The services' own grace for requests in flight is 20 s (SHUTDOWN_GRACE_SECONDS); one more for the rest.
+const SERVICE_STOP_TIMEOUT_MS = 21_000;
+
+export function logPathOf(paths: StatePaths, name: string): string {
+  return join(paths.logs, `${name}.log`);
+}
+
+export function postgresComponent(plan: StackPlan, onLeftover: () => void): Component {
+  return {
+    name: 'postgres',
+    marker: plan.databaseDirectory,
+    start: async (abortSignal) => {
+      const server = await startPostgres({
+        dataDirectory: plan.databaseDirectory,
+        password: plan.databasePassword,
+        port: plan.ports.postgres,
+        logPath: logPathOf(plan.paths, 'postgres'),
+        abortSignal,
+        onLeftover,
+      });
+      try {
+        await ensureDatabase(server.url());
+      } catch (error) {
+        await server.stop();
+        throw error;
+      }
+      return server.process;
+    },
+  };
+}
+
+export function natsComponent(plan: StackPlan): Component {
+  return {
+    name: 'nats-server',
+    marker: plan.paths.nats,
+    start: async (abortSignal) => {
+      const server = await startNatsServer({
+        storeDirectory: plan.paths.nats,
+        port: plan.ports.nats,
+        logPath: logPathOf(plan.paths, 'nats-server'),
+        binary: plan.natsBinary,
+        abortSignal,
+      });
+      return server.process;
+    },
+  };
+}
+
+export function authComponent(plan: StackPlan): Component {
+  const { ports, databasePassword } = plan;
+  const user = `infrasignal:${encodeURIComponent(databasePassword)}`;
+  return serviceComponent(plan, 'auth-service', plan.entries.auth, ports.auth, {
+    DATABASE_URL: `postgres://${user}@127.0.0.1:${ports.postgres}/${DATABASE_NAME}`,
+    SECRET_KEY: plan.secretKey,
+  });
+}
+
+export function notifyComponent(plan: StackPlan): Component {
+  const { ports, gatewayPort } = plan;
+  return serviceComponent(plan, 'notify-service', plan.entries.notify, ports.notify, {
+    JWKS_URL: `http://127.0.0.1:${ports.auth}/.well-known/jwks.json`,
+    ALLOWED_ORIGINS:
+      plan.environment.ALLOWED_ORIGINS ??
+      ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${gatewayPort}`).join(','),
+    // It has no use for them, so it does not get them.
+    DATABASE_URL: undefined,
+    SECRET_KEY: undefined,
+  });
+}
+
+function serviceComponent(
+  plan: StackPlan,
+  name: string,
+  entry: string,
+  port: number,
+  settings: Environment,
+): Component {
+  return {
+    name,
+    marker: entry,
+    start: async (abortSignal) => {
+      const child = await startManagedProcess({
+        name,
+        command: process.execPath,
+        args: ['--conditions=@infrasignal/source', '--import', 'tsx', entry],
+        env: {
+          // The inherited public feed, which the old clients expect of a development server.
+          DEBUG: 'true',
+          ...forServices(plan.environment),
+          HOST: '127.0.0.1',
+          PORT: String(port),
+          NATS_URL: `nats://127.0.0.1:${plan.ports.nats}`,
+          // The gateway is the one hop in front; it replaces what clients claim.
+          TRUST_PROXY: '1',
+          ...settings,
+        },
+        cwd: PROJECT_ROOT,
+        logPath: logPathOf(plan.paths, name),
+        stopTimeoutMs: SERVICE_STOP_TIMEOUT_MS,
+      });
+      try {
+        await waitUntilReady(child, port, abortSignal);
+        return child;
+      } catch (error) {
+        await child.kill('SIGKILL');
+        throw error;
+      }
+    },
+  };
+}
+
+async function waitUntilReady(child: ManagedProcess, port: number, abortSignal: AbortSignal): Promise<void> {
+  let lastAnswer = 'no answer';
+  const ask = async (): Promise<boolean> => {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    lastAnswer = `${response.status} ${(await response.text()).slice(0, 300)}`;
+    return response.status === 200;
+  };
+  const abortIf = (): void => {
+    abortSignal.throwIfAborted();
+    if (child.exitStatus !== null) throw serviceEnded(child);
+  };
+  try {
+    await waitFor(ask, { timeoutMs: SERVICE_READY_TIMEOUT_MS, intervalMs: 50, abortIf });
+  } catch (error) {
+    if (error instanceof StackError || abortSignal.aborted) throw error;
+    throw new StackError(
+      `${child.name} did not become ready within ${SERVICE_READY_TIMEOUT_MS / 1000} s (/readyz: ${lastAnswer}). ` +
+        `Its last words (${child.logPath}):\n${child.tail(12)}`,
+      'The log may say what it waits for.',
+      { cause: error },
+    );
+  }
+}
+
+function serviceEnded(child: ManagedProcess): StackError {
+  const code = child.exitStatus?.code ?? child.exitStatus?.signal ?? '';
+  return new StackError(
+    `${child.name} ended while it was starting (${code}). Its last words (${child.logPath}):\n${child.tail(12)}`,
+    'If a setting is named above: mend it in the environment or in .env. The settings are in docs/environment.md.',
+  );
+}
+
+async function ensureDatabase(adminUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const found = await client.query('select 1 from pg_database where datname = $1', [DATABASE_NAME]);
+    if (found.rowCount === 0) await client.query(`create database ${DATABASE_NAME}`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** @throws StackError naming the service when its entry file is not there. */
+export function checkEntry(entry: string): void {
+  if (existsSync(entry)) return;
+  throw new StackError(`There is no ${entry}`, 'The clone is not complete: `git status` shows what is missing.');
+}

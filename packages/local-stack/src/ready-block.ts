@@ -1,0 +1,51 @@
+import { isAbsolute, relative } from 'node:path';
+import type { Environment } from './environment.ts';
+import type { RunningStack } from './stack.ts';
+import { DEFAULT_STATE_DIRECTORY, PROJECT_ROOT } from './state-paths.mjs';
+
+/** What a newcomer needs to know once everything runs, in lines for the terminal. */
+export function renderReadyBlock(stack: RunningStack, environment: Environment): string[] {
+  const { url } = stack;
+  const socketUrl = `${url.replace('http:', 'ws:')}/ws/notifications/`;
+  const isPublicFeed = /^(1|true|yes|on)$/i.test(environment.DEBUG ?? 'true');
+  const listen =
+    `node --experimental-websocket -e "new WebSocket('${socketUrl}').onmessage = (e) => console.log(e.data)"`;
+  const password = isPublicFeed ? 'password123' : 'a long Sentence nobody guesses';
+  const register =
+    `curl ${url}/api/register/ -H 'content-type: application/json' ` +
+    `-d '{"phone_number":"0123456789","password":"${password}"}'`;
+  const tryIt = isPublicFeed
+    ? ['Try it: listen in one terminal, sign up in another.', `  ${listen}`, `  ${register}`]
+    : ['Try it: sign up, and watch the notifications on the web page (DEBUG is off: a socket needs a token).', `  ${register}`];
+  return [
+    `infraSignal is ready: ${url}/`,
+    '',
+    `  ${url}/                       web page: sign up, log in, watch`,
+    '  POST /api/register/     POST /api/login/     GET /.well-known/jwks.json',
+    `  ${socketUrl}`,
+    '',
+    ...tryIt.map((line) => `  ${line}`),
+    '',
+    `  State   ${describeState(stack)}`,
+    `  Logs    ${shorten(stack.paths.logs)}/*.log   (or start with: npm start -- --verbose)`,
+    '  Stop    Ctrl-C',
+    `  Reset   ${resetCommand(stack.paths.directory)}   (deletes the state)`,
+  ];
+}
+
+/** The command that removes a state directory. */
+export function resetCommand(stateDirectory: string): string {
+  if (stateDirectory === DEFAULT_STATE_DIRECTORY) return 'npm run reset';
+  return `npm run reset -- --state ${stateDirectory}`;
+}
+
+function describeState({ paths, databaseDirectory }: RunningStack): string {
+  const own = `${shorten(paths.directory)}/`;
+  return databaseDirectory.startsWith(paths.directory) ? own : `${own} and, for the database, ${databaseDirectory}`;
+}
+
+/** Relative to the clone when it lies in there. */
+function shorten(path: string): string {
+  const short = relative(PROJECT_ROOT, path);
+  return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
+}

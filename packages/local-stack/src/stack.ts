@@ -1,0 +1,289 @@
+import { appendFileSync, chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  authComponent,
+  checkEntry,
+  logPathOf,
+  natsComponent,
+  notifyComponent,
+  postgresComponent,
+  type StackPlan,
+} from './components.ts';
+import { readPort, type Environment } from './environment.ts';
+import { portForbidden, portTaken, startGateway, type RunningGateway } from './gateway.ts';
+import { tryLockFile, type LockFile } from './lock-file.ts';
+import { boundLogs, rotateLog } from './log-files.ts';
+import type { ManagedProcess } from './managed-process.ts';
+import { findNatsBinary } from './nats-binary.ts';
+import { checkPort, findFreePort } from './ports.ts';
+import { resolvePostgresAccount } from './postgres-account.ts';
+import { endLeftovers, writeLedger, type LedgerEntry } from './process-ledger.ts';
+import { errorText, StackError } from './stack-error.ts';
+import { checkFreeSpace, clearRunFiles, keepSecret, locateDatabase, prepareStateDirectory } from './state-directory.ts';
+import { PROJECT_ROOT, type StatePaths } from './state-paths.mjs';
+import { Supervisor, type Component, type SupervisorEvent, type SupervisorTiming } from './supervisor.ts';
+
+/** What the stack tells while it works; see terminal-report.ts for what the terminal shows of it. */
+export interface StackReporter {
+  /** One step: shown when it begins, and with the time it took when it is done. */
+  step<T>(title: string, work: () => Promise<T>, describe?: (result: T) => string): Promise<T>;
+  note(line: string): void;
+  warn(line: string): void;
+  event(event: SupervisorEvent): void;
+}
+
+export interface StackOptions {
+  port: number;
+  stateDirectory: string;
+  /** The real environment over `.env`. */
+  environment: Environment;
+  reporter: StackReporter;
+  /** Asks a start that is under way to give up; everything started so far is ended again. */
+  abortSignal: AbortSignal;
+  /** Entry files; the services of this repository when absent. */
+  entries?: { auth: string; notify: string };
+  webRoot?: string;
+  minimumFreeBytes?: number;
+  restartTiming?: SupervisorTiming;
+}
+
+export interface RunningStack {
+  readonly url: string;
+  readonly paths: StatePaths;
+  readonly databaseDirectory: string;
+  readonly logPaths: readonly string[];
+  /** Resolves with the reason if the stack cannot go on; `stop` is still to be called. */
+  readonly failed: Promise<StackError>;
+  /** Ends everything in order: gateway, notify-service, auth-service, nats-server, PostgreSQL. */
+  stop(): Promise<void>;
+  /** Ends every child at once. */
+  kill(): Promise<void>;
+}
+
+// PostgreSQL and JetStream each write files of 16 MB and more ahead of need.
+const MINIMUM_FREE_BYTES = 500_000_000;
+
+// Long enough that guessing the key is hopeless; the services ask for 32 bytes.
+const SECRET_BYTES = 48;
+const PASSWORD_BYTES = 24;
+
+/**
+ * Starts PostgreSQL, nats-server, auth-service, notify-service and the gateway on this machine and keeps them
+ * running. Either everything is ready when it resolves, or nothing is left running when it rejects.
+ *
+ * @throws StackError with cause and cure.
+ */
+export async function startStack(options: StackOptions): Promise<RunningStack> {
+  const paths = prepareStateDirectory(options.stateDirectory);
+  const lock = takeLock(paths);
+  const stack = new Stack(options, paths, lock);
+  try {
+    await stack.start();
+    return stack;
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+class Stack implements RunningStack {
+  readonly paths: StatePaths;
+  readonly failed: Promise<StackError>;
+  logPaths: string[] = [];
+  databaseDirectory = '';
+  readonly #options: StackOptions;
+  readonly #lock: LockFile;
+  /** In the order of their start. */
+  readonly #servers: Supervisor[] = [];
+  readonly #services: Supervisor[] = [];
+  readonly #ledger = new Map<string, LedgerEntry>();
+  #gateway: RunningGateway | null = null;
+  #endLogBounds: () => void = () => undefined;
+  #stopped: Promise<void> | null = null;
+  #fail: (error: StackError) => void = () => undefined;
+
+  constructor(options: StackOptions, paths: StatePaths, lock: LockFile) {
+    this.#options = options;
+    this.#lock = lock;
+    this.paths = paths;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  get url(): string {
+    return this.#gateway?.url ?? '';
+  }
+
+  async start(): Promise<void> {
+    const { reporter, port, abortSignal } = this.#options;
+    await this.#checkMachine();
+    const plan = await this.#makePlan();
+    this.databaseDirectory = plan.databaseDirectory;
+    this.#prepareLogs();
+    const onLeftover = (): void => {
+      reporter.note('ended a PostgreSQL that an earlier run had left behind');
+    };
+    await inParallel([
+      () => this.#startComponent('PostgreSQL', postgresComponent(plan, onLeftover), this.#servers),
+      () => this.#startComponent('nats-server', natsComponent(plan), this.#servers),
+    ]);
+    await this.#startComponent('auth-service and migrations', authComponent(plan), this.#services);
+    await this.#startComponent('notify-service', notifyComponent(plan), this.#services);
+    abortSignal.throwIfAborted();
+    this.#gateway = await reporter.step('gateway and web page', () =>
+      startGateway({
+        port,
+        authUrl: `http://127.0.0.1:${plan.ports.auth}`,
+        notifyUrl: `http://127.0.0.1:${plan.ports.notify}`,
+        onTrouble: (line) => {
+          appendFileSync(logPathOf(this.paths, 'gateway'), `${new Date().toISOString()} ${line}\n`);
+        },
+        ...(this.#options.webRoot === undefined ? {} : { webRoot: this.#options.webRoot }),
+      }),
+    );
+    abortSignal.throwIfAborted();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopInOrder();
+    return this.#stopped;
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all([...this.#services, ...this.#servers].map((supervisor) => supervisor.kill()));
+  }
+
+  async #stopInOrder(): Promise<void> {
+    const { reporter } = this.#options;
+    const stopEach = async (supervisors: readonly Supervisor[]): Promise<void> => {
+      for (const supervisor of supervisors.toReversed()) {
+        await reporter.step(`stopping ${supervisor.name}`, () => supervisor.stop());
+      }
+    };
+    this.#gateway?.stopAccepting();
+    await stopEach(this.#services);
+    await this.#gateway?.close(); // clients have got their last answers and close frames by now
+    await stopEach(this.#servers);
+    this.#endLogBounds();
+    clearRunFiles(this.paths);
+    this.#lock.release();
+  }
+
+  /** Everything that can be known to be wrong before the first child is started. */
+  async #checkMachine(): Promise<void> {
+    const { port, minimumFreeBytes = MINIMUM_FREE_BYTES, reporter, entries } = this.#options;
+    for (const entry of Object.values(entries ?? DEFAULT_ENTRIES)) checkEntry(entry);
+    await ensurePortIsFree(port);
+    checkFreeSpace(this.paths.directory, minimumFreeBytes);
+    const leftovers = await endLeftovers(this.paths.ledger);
+    if (leftovers.length > 0) reporter.note(`ended what an earlier run had left behind: ${leftovers.join(', ')}`);
+  }
+
+  async #makePlan(): Promise<StackPlan> {
+    const { environment, reporter, port, entries = DEFAULT_ENTRIES, minimumFreeBytes, abortSignal } = this.#options;
+    const onProgress = (line: string): void => {
+      reporter.note(line);
+    };
+    const binary = await reporter.step(
+      'finding nats-server',
+      () => findNatsBinary({ env: environment, onProgress, abortSignal }),
+      ({ version, source }) => `nats-server ${version} (${source})`,
+    );
+    if (binary.warning !== undefined) reporter.warn(binary.warning);
+    const databaseDirectory = locateDatabase(this.paths, resolvePostgresAccount());
+    if (!databaseDirectory.startsWith(this.paths.directory)) {
+      checkFreeSpace(join(databaseDirectory, '..'), minimumFreeBytes ?? MINIMUM_FREE_BYTES);
+    }
+    const givenKey = environment.SECRET_KEY ?? '';
+    return {
+      paths: this.paths,
+      environment,
+      gatewayPort: port,
+      databaseDirectory,
+      databasePassword: keepSecret(this.paths, 'postgres-password', PASSWORD_BYTES),
+      secretKey: givenKey === '' ? keepSecret(this.paths, 'secret-key', SECRET_BYTES) : givenKey,
+      natsBinary: binary.path,
+      entries,
+      ports: {
+        postgres: readPort(environment, 'POSTGRES_PORT') ?? (await findFreePort()),
+        nats: readPort(environment, 'NATS_PORT') ?? (await findFreePort()),
+        auth: readPort(environment, 'AUTH_SERVICE_PORT') ?? (await findFreePort()),
+        notify: readPort(environment, 'NOTIFY_SERVICE_PORT') ?? (await findFreePort()),
+      },
+    };
+  }
+
+  #prepareLogs(): void {
+    const names = ['postgres', 'nats-server', 'auth-service', 'notify-service', 'gateway'];
+    this.logPaths = names.map((name) => logPathOf(this.paths, name));
+    for (const path of this.logPaths) rotateLog(path);
+    this.#endLogBounds = boundLogs(this.logPaths);
+  }
+
+  async #startComponent(title: string, component: Component, list: Supervisor[]): Promise<void> {
+    const { reporter, restartTiming, abortSignal } = this.#options;
+    abortSignal.throwIfAborted();
+    const supervisor = new Supervisor(component, {
+      onEvent: (event) => {
+        reporter.event(event);
+        if (event.kind === 'gave-up') this.#fail(event.error);
+      },
+      onProcess: (child) => {
+        this.#recordProcess(component, child);
+      },
+      ...(restartTiming === undefined ? {} : { timing: restartTiming }),
+    });
+    list.push(supervisor);
+    const giveUp = (): void => void supervisor.stop();
+    abortSignal.addEventListener('abort', giveUp, { once: true });
+    try {
+      await reporter.step(title, () => supervisor.start());
+    } finally {
+      abortSignal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  #recordProcess({ name, marker }: Component, child: ManagedProcess | null): void {
+    if (child === null) {
+      this.#ledger.delete(name);
+    } else {
+      const stopSignal = name === 'postgres' ? 'SIGINT' : 'SIGTERM';
+      this.#ledger.set(name, { name, ...child.identity, marker, stopSignal });
+    }
+    writeLedger(this.paths.ledger, [...this.#ledger.values()]);
+  }
+}
+
+const DEFAULT_ENTRIES = {
+  auth: join(PROJECT_ROOT, 'services/auth-service/src/server.ts'),
+  notify: join(PROJECT_ROOT, 'services/notify-service/src/server.ts'),
+};
+
+function takeLock(paths: StatePaths): LockFile {
+  const attempt = tryLockFile(paths.lock);
+  if ('lock' in attempt) {
+    chmodSync(paths.lock, 0o644);
+    return attempt.lock;
+  }
+  throw new StackError(
+    `infraSignal is already running from this folder (process ${attempt.heldBy.pid})`,
+    `Use it, or end it: Ctrl-C in its terminal, or \`kill ${attempt.heldBy.pid}\`.`,
+  );
+}
+
+async function ensurePortIsFree(port: number): Promise<void> {
+  for (const host of ['127.0.0.1', '::1']) {
+    const state = await checkPort(host, port);
+    if (state === 'forbidden') throw portForbidden(port);
+    if (state === 'taken') throw portTaken(port);
+  }
+}
+
+/** Waits for all, also when one fails, so that nothing is still being started when the failure is reported. */
+async function inParallel(works: readonly (() => Promise<void>)[]): Promise<void> {
+  const results = await Promise.allSettled(works.map((work) => work()));
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure === undefined) return;
+  throw failure.reason instanceof Error ? failure.reason : new Error(errorText(failure.reason));
+}

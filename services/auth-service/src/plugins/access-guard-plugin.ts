@@ -1,0 +1,57 @@
+import { commonErrors } from '@infrasignal/shared';
+import { ProblemError } from '@infrasignal/service-kit';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+
+/** Who makes a guarded request, by which session, with what rights. */
+export interface AccessHolder {
+  readonly userId: number;
+  readonly sessionId: string;
+  readonly phoneNumber: string;
+  /** Space-separated. */
+  readonly scope: string;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** `preHandler` of a guarded route: refuses the request unless its bearer token is good and its session alive. */
+    requireAccess(request: FastifyRequest): Promise<void>;
+  }
+  interface FastifyRequest {
+    accessHolder: AccessHolder | null;
+  }
+}
+
+export interface AccessGuardOptions {
+  readonly findHolder: (accessToken: string) => Promise<AccessHolder | null>;
+}
+
+/** The token of `Authorization: Bearer …` (RFC 6750 section 2.1), or null. */
+export function readBearerToken(request: FastifyRequest): string | null {
+  const [scheme, token, ...rest] = (request.headers.authorization ?? '').split(' ');
+  if (scheme?.toLowerCase() !== 'bearer' || token === undefined || token === '' || rest.length > 0) return null;
+  return token;
+}
+
+/** Who makes this request. @throws Error on a route that forgot its guard */
+export function getAccessHolder(request: FastifyRequest): AccessHolder {
+  if (request.accessHolder === null) throw new Error(`${request.url} asks who its caller is but is not guarded`);
+  return request.accessHolder;
+}
+
+async function accessGuard(app: FastifyInstance, { findHolder }: AccessGuardOptions): Promise<void> {
+  app.decorateRequest('accessHolder', null);
+  app.decorate('requireAccess', async (request: FastifyRequest) => {
+    const token = readBearerToken(request);
+    const holder = token === null ? null : await findHolder(token);
+    if (holder === null) {
+      // RFC 6750 section 3: no error code when the request carried no token at all.
+      const challenge = token === null ? 'Bearer' : 'Bearer error="invalid_token"';
+      throw new ProblemError(commonErrors.invalid_token, { headers: { 'www-authenticate': challenge } });
+    }
+    request.accessHolder = holder;
+  });
+}
+
+/** Bearer tokens on guarded routes: `preHandler: app.requireAccess`, then `getAccessHolder(request)`. */
+export const accessGuardPlugin = fp(accessGuard, { name: 'access-guard', fastify: '5.x' });
