@@ -40,9 +40,10 @@ const MARK_LENGTH = 12;
 /** Longer than any cursor we hand out (98 characters), short enough to reject junk before parsing it. */
 export const CURSOR_LENGTH_MAX = 128;
 
-const ownExpression = /^u1\.(\d{1,16})\.(\d{1,16})\.(\d{1,16})\.([0-9a-f]{12}|0)$/;
-const feedExpression = /^a1\.(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0)$/;
-const plainExpression = /^\d{1,16}$/;
+// Numbers as they are written out: `01` was never handed out, and one spelling per cursor is easier to reason about.
+const ownExpression = /^u1\.([1-9]\d{0,15})\.(0|[1-9]\d{0,15})\.(0|[1-9]\d{0,15})\.([0-9a-f]{12}|0)$/;
+const feedExpression = /^a1\.(0|[1-9]\d{0,15})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0)$/;
+const plainExpression = /^(0|[1-9]\d{0,15})$/;
 
 function mark(eventId: string): string {
   return eventId === '' ? '0' : eventId.replaceAll('-', '').slice(0, MARK_LENGTH);
