@@ -1,0 +1,112 @@
+import { dataSchemaUri, eventSubject, EVENTS_STREAM, EVENTS_STREAM_NAME, userLogin } from '@infrasignal/shared';
+import { jetstream, jetstreamManager, type JetStreamClient, type StreamConfig } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { randomUUID } from 'node:crypto';
+
+interface Teardown {
+  teardown(handler: () => unknown): unknown;
+}
+
+export interface PublishedEvent {
+  readonly id: string;
+  readonly userId: number;
+  readonly seq: number;
+  /** Where the stream stored it. */
+  readonly position: number;
+}
+
+export interface EventOptions {
+  readonly type?: string;
+  readonly version?: number;
+  readonly data?: Record<string, unknown>;
+  /** The `seq` to carry instead of the user's next one. */
+  readonly seq?: number;
+  readonly id?: string;
+}
+
+/** Stands for the outbox relay of auth-service: valid envelopes, one user's in order, retried until acknowledged. */
+export class EventPublisher {
+  readonly connection: NatsConnection;
+  readonly #client: JetStreamClient;
+  readonly #seqs = new Map<number, number>();
+
+  private constructor(connection: NatsConnection) {
+    this.connection = connection;
+    this.#client = jetstream(connection, { timeout: 1_000 });
+  }
+
+  /** Connects, and creates the stream as auth-service would. */
+  static async start(t: Teardown, url: string): Promise<EventPublisher> {
+    const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+    t.teardown(() => connection.close());
+    await createEventsStream(connection);
+    return new EventPublisher(connection);
+  }
+
+  /** The envelope of a user's next event, which counts as given out. */
+  envelope(userId: number, { type = userLogin.type, version = 1, data, seq, id }: EventOptions = {}): object & { id: string; seq: number } {
+    const next = seq ?? this.lastSeq(userId) + 1;
+    this.#seqs.set(userId, Math.max(next, this.lastSeq(userId)));
+    return {
+      specversion: '1.0',
+      id: id ?? randomUUID(),
+      source: 'infrasignal/auth-service',
+      type,
+      subject: `users/${userId}`,
+      time: new Date().toISOString(),
+      datacontenttype: 'application/json',
+      dataschema: dataSchemaUri({ type, version }),
+      seq: next,
+      data: data ?? { user_id: userId, phone_number: `01${String(userId).padStart(8, '0')}` },
+    };
+  }
+
+  lastSeq(userId: number): number {
+    return this.#seqs.get(userId) ?? 0;
+  }
+
+  /** Publishes until the broker has acknowledged it. */
+  async publish(userId: number, options: EventOptions = {}): Promise<PublishedEvent> {
+    const envelope = this.envelope(userId, options);
+    const subject = eventSubject(userId, options.type ?? userLogin.type);
+    const position = await this.#store(subject, JSON.stringify(envelope), envelope.id);
+    return { id: envelope.id, userId, seq: envelope.seq, position };
+  }
+
+  async publishMany(userId: number, count: number): Promise<PublishedEvent[]> {
+    const published: PublishedEvent[] = [];
+    for (let at = 0; at < count; at += 1) published.push(await this.publish(userId));
+    return published;
+  }
+
+  /** Publishes anything at all. */
+  async publishRaw(subject: string, body: string): Promise<number> {
+    return this.#store(subject, body, randomUUID());
+  }
+
+  async #store(subject: string, body: string, id: string): Promise<number> {
+    for (;;) {
+      try {
+        const { seq } = await this.#client.publish(subject, body, { msgID: id });
+        return seq;
+      } catch (error) {
+        if (this.connection.isClosed()) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+}
+
+/** Creates the stream on this broker, with changes to its configuration for what a test is about. */
+export async function createEventsStream(
+  connection: NatsConnection,
+  changes: Partial<StreamConfig> = {},
+): Promise<void> {
+  const manager = await jetstreamManager(connection);
+  await manager.streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: 1, ...changes } as Parameters<typeof manager.streams.add>[0]);
+}
+
+export async function deleteEventsStream(connection: NatsConnection): Promise<void> {
+  const manager = await jetstreamManager(connection);
+  await manager.streams.delete(EVENTS_STREAM_NAME);
+}
