@@ -4,14 +4,23 @@ import {
   jsonBodyPlugin,
   loggingOptions,
   securityHeadersPlugin,
+  serverOptions,
 } from '@infrasignal/service-kit';
 import { AccessTokenVerifier } from '@infrasignal/token-verifier';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { AuthConfig } from './config.ts';
-import { accountsRoutes, AccountsService } from './features/accounts/index.ts';
+import { accountsRoutes, AccountsService, meRoutes } from './features/accounts/index.ts';
 import { KeyRing, keysRoutes } from './features/keys/index.ts';
-import { PasswordPolicy } from './features/passwords/index.ts';
-import { RefreshTokens, SessionOpener, sessionsRoutes, SessionsService } from './features/sessions/index.ts';
+import { PasswordPolicy, PasswordsService, passwordsRoutes } from './features/passwords/index.ts';
+import {
+  isAnySession,
+  isOtherSession,
+  RefreshTokens,
+  revokeSessions,
+  SessionOpener,
+  sessionsRoutes,
+  SessionsService,
+} from './features/sessions/index.ts';
 import { systemClock } from './lib/clock.ts';
 import { createPasswordHasher } from './lib/password-hasher.ts';
 import { accessGuardPlugin } from './plugins/access-guard-plugin.ts';
@@ -34,6 +43,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
   const app = Fastify({
     ...loggingOptions('auth-service', config.logLevel),
+    ...serverOptions(),
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -98,12 +108,22 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     idleTtlSeconds: config.sessionIdleTtlSeconds,
     announceEvent,
   });
+  const passwords = new PasswordsService({
+    db,
+    hasher,
+    policy: passwordPolicy,
+    endOtherSessions: (tx, userId, sessionId) =>
+      revokeSessions(tx, { userId, which: isOtherSession(sessionId), reason: 'password_changed' }),
+    announceEvent,
+  });
   const accounts = new AccountsService({
     db,
     hasher,
     region,
     announceEvent,
     checkPassword: (password, context) => passwordPolicy.check(password, context),
+    provePassword: (userId, password) => passwords.prove(userId, password),
+    endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
   });
 
   await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
@@ -113,5 +133,7 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
       sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),
     ),
   );
+  await app.register(meRoutes(accounts));
+  await app.register(passwordsRoutes(passwords));
   await app.register(sessionsRoutes(sessions));
 }

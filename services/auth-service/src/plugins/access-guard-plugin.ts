@@ -14,7 +14,7 @@ export interface AccessHolder {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** `preHandler` of a guarded route: refuses the request unless its bearer token is good and its session alive. */
+    /** `onRequest` of a guarded route: refuses it before its body is read, unless the token and its session are good. */
     requireAccess(request: FastifyRequest): Promise<void>;
   }
   interface FastifyRequest {
@@ -53,5 +53,5 @@ async function accessGuard(app: FastifyInstance, { findHolder }: AccessGuardOpti
   });
 }
 
-/** Bearer tokens on guarded routes: `preHandler: app.requireAccess`, then `getAccessHolder(request)`. */
+/** Bearer tokens on guarded routes: `onRequest: (request) => app.requireAccess(request)`, then `getAccessHolder(request)`. */
 export const accessGuardPlugin = fp(accessGuard, { name: 'access-guard', fastify: '5.x' });

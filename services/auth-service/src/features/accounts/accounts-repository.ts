@@ -1,6 +1,8 @@
-import { userRegistered } from '@infrasignal/shared';
+import { userDeleted, userRegistered, userUpdated } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
-import { users } from '../../db/schema/index.ts';
+import { outbox, sessions, users } from '../../db/schema/index.ts';
+import type { Transaction } from '../../db/user-lock.ts';
+import { isUniqueViolation } from '../../db/unique-violation.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
@@ -54,4 +56,117 @@ export async function insertAccount(
     select id from account`);
   const [row] = rows;
   return row === undefined ? null : Number(row.id);
+}
+
+export interface Profile {
+  readonly userId: number;
+  readonly phoneNumber: string;
+  readonly phoneNumberE164: string;
+  readonly email: string | null;
+  readonly createdAt: Date;
+  readonly lastLoginAt: Date | null;
+}
+
+const profileColumns = {
+  userId: users.id,
+  phoneNumber: users.phoneNumber,
+  phoneNumberE164: users.phoneNumberE164,
+  email: users.email,
+  createdAt: users.createdAt,
+  lastLoginAt: users.lastLoginAt,
+};
+
+/** What the account says of its user; null when it is gone. */
+export async function findProfile(db: Database, userId: number): Promise<Profile | null> {
+  const [row] = await db.select(profileColumns).from(users).where(eq(users.id, userId));
+  return row ?? null;
+}
+
+/** The profile and everything else that is held about a user, for the user to have. Secrets are not the user's data. */
+export async function findEverything(
+  db: Database,
+  userId: number,
+): Promise<{ scopes: string[]; sessions: HeldSession[]; events: HeldEvent[] }> {
+  const [[account], heldSessions, heldEvents] = await Promise.all([
+    db.select({ scopes: users.scopes }).from(users).where(eq(users.id, userId)),
+    db
+      .select({
+        id: sessions.id,
+        createdAt: sessions.createdAt,
+        lastUsedAt: sessions.lastUsedAt,
+        expiresAt: sessions.expiresAt,
+        revokedAt: sessions.revokedAt,
+        userAgent: sessions.userAgent,
+        address: sessions.addressPrefix,
+      })
+      .from(sessions)
+      .where(eq(sessions.userId, userId))
+      .orderBy(sessions.createdAt),
+    db
+      .select({ id: outbox.eventId, type: outbox.type, seq: outbox.seq, time: outbox.createdAt, data: outbox.payload })
+      .from(outbox)
+      .where(eq(outbox.userId, userId))
+      .orderBy(outbox.seq),
+  ]);
+  return { scopes: account?.scopes ?? [], sessions: heldSessions, events: heldEvents };
+}
+
+export interface HeldSession {
+  readonly id: string;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  readonly expiresAt: Date;
+  readonly revokedAt: Date | null;
+  readonly userAgent: string | null;
+  readonly address: string | null;
+}
+
+export interface HeldEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly seq: number;
+  readonly time: Date;
+  readonly data: Record<string, unknown>;
+}
+
+/**
+ * Sets or removes the e-mail address and writes `user.updated` in one statement.
+ * @returns false when the address belongs to another account or the user is gone
+ */
+export async function updateEmail(db: Database, userId: number, email: string | null): Promise<boolean> {
+  try {
+    const { rows } = await db.execute(sql`
+      with account as (
+        update ${users} set email = ${email}, event_seq = event_seq + 1 where id = ${userId}
+        returning id, event_seq
+      ), event as (
+        ${insertEvent({
+          definition: userUpdated,
+          from: 'account',
+          data: sql`jsonb_build_object('user_id', account.id, 'changed', jsonb_build_array('email'))`,
+        })}
+      )
+      select id from account`);
+    return rows.length === 1;
+  } catch (error) {
+    if (isUniqueViolation(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Removes the account with everything that hangs on it and writes `user.deleted`, in one statement. Its sessions must
+ * have been revoked before, in the same transaction.
+ * @returns false when the password that was proven is no longer the account's
+ */
+export async function deleteAccount(tx: Transaction, userId: number, passwordHash: string): Promise<boolean> {
+  const { rows } = await tx.execute(sql`
+    with account as (
+      delete from ${users} where id = ${userId} and password_hash = ${passwordHash}
+      returning id, event_seq + 1 as event_seq
+    ), event as (
+      ${insertEvent({ definition: userDeleted, from: 'account', data: sql`jsonb_build_object('user_id', account.id)` })}
+    )
+    select id from account`);
+  return rows.length === 1;
 }

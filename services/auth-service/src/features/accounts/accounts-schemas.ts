@@ -22,3 +22,62 @@ export const RegisterBodySchema = Type.Object(
   { additionalProperties: false },
 );
 export type RegisterBody = Static<typeof RegisterBodySchema>;
+
+const NullableDateTime = Type.Union([Type.String({ format: 'date-time' }), Type.Null()]);
+
+const profileProperties = {
+  user_id: Type.Integer({ minimum: 1 }),
+  phone_number: Type.String({ description: 'As it was written at registration.' }),
+  phone_number_e164: Type.String({ examples: ['+33123456789'] }),
+  email: Type.Union([Type.String(), Type.Null()]),
+  created_at: Type.String({ format: 'date-time' }),
+  last_login_at: NullableDateTime,
+};
+
+export const ProfileSchema = Type.Object(profileProperties, { $id: 'Profile', additionalProperties: false });
+
+export const ExportSchema = Type.Object(
+  {
+    ...profileProperties,
+    scopes: Type.Array(Type.String()),
+    sessions: Type.Array(
+      Type.Object({
+        id: Type.String({ format: 'uuid' }),
+        created_at: Type.String({ format: 'date-time' }),
+        last_used_at: Type.String({ format: 'date-time' }),
+        expires_at: Type.String({ format: 'date-time' }),
+        revoked_at: NullableDateTime,
+        user_agent: Type.Union([Type.String(), Type.Null()]),
+        address: Type.Union([Type.String(), Type.Null()]),
+      }),
+    ),
+    events: Type.Array(
+      Type.Object({
+        id: Type.String({ format: 'uuid' }),
+        type: Type.String(),
+        seq: Type.Integer(),
+        time: Type.String({ format: 'date-time' }),
+        data: Type.Record(Type.String(), Type.Unknown()),
+      }),
+      { description: 'Events that are still in the outbox; older ones age out of the event log within 7 days.' },
+    ),
+  },
+  { $id: 'Export', additionalProperties: false },
+);
+
+const CurrentPassword = Type.String({ minLength: 1, maxLength: PASSWORD_TEXT_LENGTH_MAX });
+
+export const ProfileChangeBodySchema = Type.Object(
+  {
+    email: Type.Union([Type.String({ minLength: 1, maxLength: EMAIL_LENGTH_MAX }), Type.Null()], {
+      description: 'The new address; null removes it.',
+    }),
+    current_password: CurrentPassword,
+  },
+  { additionalProperties: false },
+);
+
+export const AccountDeletionBodySchema = Type.Object(
+  { current_password: CurrentPassword },
+  { additionalProperties: false },
+);

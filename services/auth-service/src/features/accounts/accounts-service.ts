@@ -2,12 +2,22 @@ import { commonErrors, type FieldProblem, type TokenResponse } from '@infrasigna
 import { ProblemError } from '@infrasignal/service-kit';
 import type { SQL } from 'drizzle-orm';
 import type { CountryCode } from 'libphonenumber-js/max';
+import { withUserLock, type Transaction } from '../../db/user-lock.ts';
 import { normaliseEmail } from '../../lib/email-address.ts';
 import type { PasswordHasher } from '../../lib/password-hasher.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
-import { findTakenField, insertAccount, type TakenField } from './accounts-repository.ts';
+import {
+  deleteAccount,
+  findEverything,
+  findProfile,
+  findTakenField,
+  insertAccount,
+  updateEmail,
+  type Profile,
+  type TakenField,
+} from './accounts-repository.ts';
 import type { RegisterBody } from './accounts-schemas.ts';
 
 /** What registration needs of sessions: the row for its statement, the tokens for its answer. */
@@ -24,6 +34,10 @@ export interface AccountsDependencies {
     password: string,
     context: { phoneNumbers: readonly string[]; email: string | null },
   ) => FieldProblem | null;
+  /** Proves the account's password; returns the hash it was checked against, throws a problem otherwise. */
+  readonly provePassword: (userId: number, password: string) => Promise<string>;
+  /** Ends every session of the user; called while the user's row is held. */
+  readonly endAllSessions: (tx: Transaction, userId: number) => Promise<number>;
   readonly announceEvent: () => void;
 }
 
@@ -31,6 +45,11 @@ function taken(field: TakenField): ProblemError {
   const definition = field === 'phone_number' ? accountErrors.phone_number_taken : accountErrors.email_taken;
   const { code, detail } = definition;
   return new ProblemError(definition, { errors: [{ pointer: `/${field}`, code, detail }] });
+}
+
+function invalidEmail(): FieldProblem {
+  const { code, detail } = accountFieldErrors.invalid_email;
+  return { pointer: '/email', code, detail };
 }
 
 export class AccountsService {
@@ -58,16 +77,54 @@ export class AccountsService {
     return session.toTokens({ userId, phoneNumber, scopes: [] });
   }
 
+  /** @throws ProblemError invalid_token when the account is gone meanwhile */
+  async getProfile(userId: number): Promise<Profile> {
+    const profile = await findProfile(this.#dependencies.db, userId);
+    if (profile === null) throw new ProblemError(commonErrors.invalid_token);
+    return profile;
+  }
+
+  /** Everything that is held about the user, for the user to have (GDPR article 15). */
+  async exportEverything(userId: number): Promise<Profile & Awaited<ReturnType<typeof findEverything>>> {
+    const [profile, everything] = await Promise.all([
+      this.getProfile(userId),
+      findEverything(this.#dependencies.db, userId),
+    ]);
+    return { ...profile, ...everything };
+  }
+
+  /** @throws ProblemError wrong_password, invalid_request (no e-mail address), email_taken */
+  async changeEmail(userId: number, email: string | null, currentPassword: string): Promise<Profile> {
+    const { db, provePassword, announceEvent } = this.#dependencies;
+    const normalised = email === null ? null : normaliseEmail(email);
+    if (email !== null && normalised === null) {
+      throw new ProblemError(commonErrors.invalid_request, { errors: [invalidEmail()] });
+    }
+    await provePassword(userId, currentPassword);
+    if (!(await updateEmail(db, userId, normalised))) throw taken('email');
+    announceEvent();
+    return this.getProfile(userId);
+  }
+
+  /** Removes the account, its personal data and its sessions, and frees its number. @throws ProblemError wrong_password */
+  async delete(userId: number, password: string): Promise<void> {
+    const { db, provePassword, endAllSessions, announceEvent } = this.#dependencies;
+    const passwordHash = await provePassword(userId, password);
+    await withUserLock(db, userId, async (tx) => {
+      await endAllSessions(tx, userId);
+      // The password was changed between the proof and the lock: throwing also undoes the end of the sessions.
+      if (!(await deleteAccount(tx, userId, passwordHash))) throw new ProblemError(commonErrors.invalid_token);
+    });
+    announceEvent();
+  }
+
   #check(body: RegisterBody): { phoneNumberE164: string; email: string | null } {
     const { region, checkPassword } = this.#dependencies;
     const errors: FieldProblem[] = [];
     const phoneNumberE164 = toE164(body.phone_number, region);
     if (phoneNumberE164 === null) errors.push(phoneNumberProblem());
     const email = body.email == null ? null : normaliseEmail(body.email);
-    if (email === null && body.email != null) {
-      const { code, detail } = accountFieldErrors.invalid_email;
-      errors.push({ pointer: '/email', code, detail });
-    }
+    if (email === null && body.email != null) errors.push(invalidEmail());
     const phoneNumbers = phoneNumberE164 === null ? [] : [phoneNumberE164, body.phone_number];
     const passwordProblem = checkPassword(body.password, { phoneNumbers, email });
     if (passwordProblem !== null) errors.push(passwordProblem);

@@ -1,4 +1,5 @@
-/** Accounts: who they are. */
+/** Accounts: who they are, from registration to deletion. */
 export { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 export { accountsRoutes } from './accounts-routes.ts';
+export { meRoutes } from './me-routes.ts';
 export { AccountsService } from './accounts-service.ts';

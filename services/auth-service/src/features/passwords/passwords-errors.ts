@@ -6,3 +6,7 @@ export const passwordErrors = defineErrors({
   password_too_long: [400, 'Password too long', 'This password is longer than 256 characters.'],
   password_common: [400, 'Password too common', 'This password is among the first that an attacker would try.'],
 });
+
+export const passwordChangeErrors = defineErrors({
+  wrong_password: [403, 'Wrong password', 'The current password is not this one.'],
+});

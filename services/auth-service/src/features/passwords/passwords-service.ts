@@ -1,65 +1,78 @@
-import type { FieldProblem } from '@infrasignal/shared';
-import { dictionary } from '@zxcvbn-ts/language-common';
-import { normalisePassword } from '../../lib/password-hasher.ts';
-import { passwordErrors } from './passwords-errors.ts';
+import { commonErrors } from '@infrasignal/shared';
+import { ProblemError } from '@infrasignal/service-kit';
+import { withUserLock, type Transaction } from '../../db/user-lock.ts';
+import type { PasswordHasher } from '../../lib/password-hasher.ts';
+import type { Database } from '../../plugins/database-plugin.ts';
+import type { PasswordPolicy } from './password-policy.ts';
+import { passwordChangeErrors } from './passwords-errors.ts';
+import { findPasswordHolder, updatePassword } from './passwords-repository.ts';
 
-/** 256 code points: four times what OWASP asks to allow, and a hash of it costs no more than of a short one. */
-export const PASSWORD_LENGTH_MAX = 256;
-
-export interface PasswordPolicyOptions {
-  /** Code points after NFC. */
-  readonly lengthMin: number;
-  /** False with DEBUG, whose inherited examples register with `password123`. */
-  readonly refusesCommon: boolean;
+export interface PasswordsDependencies {
+  readonly db: Database;
+  readonly hasher: PasswordHasher;
+  readonly policy: PasswordPolicy;
+  /** Ends every session of the user but that one; called while the user's row is held. */
+  readonly endOtherSessions: (tx: Transaction, userId: number, sessionId: string) => Promise<number>;
+  readonly announceEvent: () => void;
 }
 
-/** What an attacker knows about the account and tries first. */
-export interface PasswordContext {
-  readonly phoneNumbers: readonly string[];
-  readonly email: string | null;
+function wrongPassword(): ProblemError {
+  const { code, detail } = passwordChangeErrors.wrong_password;
+  return new ProblemError(passwordChangeErrors.wrong_password, {
+    errors: [{ pointer: '/current_password', code, detail }],
+  });
 }
 
-const PRODUCT_NAME = 'infrasignal';
+export class PasswordsService {
+  readonly #dependencies: PasswordsDependencies;
 
-/** The 49,233 most common passwords, in lower case: case does not make one uncommon. */
-const commonPasswords: ReadonlySet<string> = new Set(
-  dictionary['passwords-common'].map((password) => String(password).toLowerCase()),
-);
-
-function toProblem(code: keyof typeof passwordErrors, detail?: string): FieldProblem {
-  return { pointer: '/password', code, detail: detail ?? passwordErrors[code].detail };
-}
-
-function digitsOf(text: string): string {
-  return text.replace(/\D/g, '');
-}
-
-/** Accepts passwords by length and by what is guessed first; no composition rules (NIST SP 800-63B section 3.1.1). */
-export class PasswordPolicy {
-  readonly #options: PasswordPolicyOptions;
-
-  constructor(options: PasswordPolicyOptions) {
-    this.#options = options;
+  constructor(dependencies: PasswordsDependencies) {
+    this.#dependencies = dependencies;
   }
 
-  /** @returns what is wrong with the password, or null */
-  check(password: string, context: PasswordContext): FieldProblem | null {
-    const normal = normalisePassword(password);
-    const length = [...normal].length;
-    const { lengthMin, refusesCommon } = this.#options;
-    if (length < lengthMin) {
-      return toProblem('password_too_short', `This password is shorter than ${lengthMin} characters.`);
+  /**
+   * Proves that the caller knows the account's password.
+   * @returns the hash that it was checked against
+   * @throws ProblemError wrong_password, also for an account that has none
+   */
+  async prove(userId: number, password: string): Promise<string> {
+    const { db, hasher } = this.#dependencies;
+    const holder = await findPasswordHolder(db, userId);
+    if (holder?.passwordHash == null) {
+      await hasher.verifyNothing(password);
+      throw wrongPassword();
     }
-    if (length > PASSWORD_LENGTH_MAX) return toProblem('password_too_long');
-    return refusesCommon && this.#isGuessable(normal.toLowerCase(), context) ? toProblem('password_common') : null;
+    if (!(await hasher.verify(holder.passwordHash, password))) throw wrongPassword();
+    return holder.passwordHash;
   }
 
-  #isGuessable(password: string, { phoneNumbers, email }: PasswordContext): boolean {
-    if (commonPasswords.has(password) || password === PRODUCT_NAME) return true;
-    const localPart = email?.split('@', 1)[0]?.toLowerCase();
-    if (password === localPart || password === email?.toLowerCase()) return true;
-    const digits = digitsOf(password);
-    const isOnlyNumber = /^[\d\s+().-]+$/.test(password);
-    return isOnlyNumber && phoneNumbers.some((number) => digitsOf(number).endsWith(digits.replace(/^0+/, '')));
+  /**
+   * Replaces the password and ends all other sessions.
+   * @returns how many sessions ended
+   * @throws ProblemError wrong_password, invalid_request (the new one is refused)
+   */
+  async change(
+    caller: { userId: number; sessionId: string },
+    passwords: { current: string; next: string },
+  ): Promise<number> {
+    const { db, hasher, policy, endOtherSessions, announceEvent } = this.#dependencies;
+    const { userId, sessionId } = caller;
+    const holder = await findPasswordHolder(db, userId);
+    const problem = policy.check(passwords.next, {
+      phoneNumbers: holder === null ? [] : [holder.phoneNumberE164, holder.phoneNumber],
+      email: holder?.email ?? null,
+    });
+    if (problem !== null) {
+      throw new ProblemError(commonErrors.invalid_request, { errors: [{ ...problem, pointer: '/new_password' }] });
+    }
+    const from = await this.prove(userId, passwords.current);
+    const to = await hasher.hash(passwords.next);
+    const ended = await withUserLock(db, userId, async (tx) =>
+      (await updatePassword(tx, { userId, from, to })) ? endOtherSessions(tx, userId, sessionId) : null,
+    );
+    // Somebody changed it between the check and the lock: what was proven is no longer the current password.
+    if (ended === null) throw wrongPassword();
+    announceEvent();
+    return ended;
   }
 }

@@ -65,7 +65,7 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
     app.post(
       '/api/logout/all',
       {
-        preHandler: (request) => app.requireAccess(request),
+        onRequest: (request) => app.requireAccess(request),
         schema: { body: LogoutEverywhereBodySchema, response: { 200: EndedSessionsSchema } },
       },
       async (request) => {
@@ -79,7 +79,7 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
 /** The list of one's sessions. */
 function sessionListRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
   return async (app) => {
-    app.addHook('preHandler', (request) => app.requireAccess(request));
+    app.addHook('onRequest', (request) => app.requireAccess(request));
 
     app.get('/api/sessions', { schema: { response: { 200: SessionListSchema } } }, async (request) => {
       const { userId, sessionId } = getAccessHolder(request);

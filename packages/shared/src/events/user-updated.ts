@@ -1,0 +1,14 @@
+import { Type } from 'typebox';
+import { defineEvent } from './event-envelope.ts';
+
+/** Something about the account was changed; what it is now, `GET /api/me/` tells. */
+export const userUpdated = defineEvent({
+  type: 'user.updated',
+  version: 1,
+  description: 'Something about the account was changed; what it is now, GET /api/me/ tells.',
+  data: Type.Object({
+    user_id: Type.Integer({ minimum: 1 }),
+    changed: Type.Array(Type.Literal('email'), { minItems: 1, description: 'The fields that were changed.' }),
+  }),
+  inherited: null,
+});

@@ -1,0 +1,65 @@
+import type { FieldProblem } from '@infrasignal/shared';
+import { dictionary } from '@zxcvbn-ts/language-common';
+import { normalisePassword } from '../../lib/password-hasher.ts';
+import { passwordErrors } from './passwords-errors.ts';
+
+/** 256 code points: four times what OWASP asks to allow, and a hash of it costs no more than of a short one. */
+export const PASSWORD_LENGTH_MAX = 256;
+
+export interface PasswordPolicyOptions {
+  /** Code points after NFC. */
+  readonly lengthMin: number;
+  /** False with DEBUG, whose inherited examples register with `password123`. */
+  readonly refusesCommon: boolean;
+}
+
+/** What an attacker knows about the account and tries first. */
+export interface PasswordContext {
+  readonly phoneNumbers: readonly string[];
+  readonly email: string | null;
+}
+
+const PRODUCT_NAME = 'infrasignal';
+
+/** The 49,233 most common passwords, in lower case: case does not make one uncommon. */
+const commonPasswords: ReadonlySet<string> = new Set(
+  dictionary['passwords-common'].map((password) => String(password).toLowerCase()),
+);
+
+function toProblem(code: keyof typeof passwordErrors, detail?: string): FieldProblem {
+  return { pointer: '/password', code, detail: detail ?? passwordErrors[code].detail };
+}
+
+function digitsOf(text: string): string {
+  return text.replace(/\D/g, '');
+}
+
+/** Accepts passwords by length and by what is guessed first; no composition rules (NIST SP 800-63B section 3.1.1). */
+export class PasswordPolicy {
+  readonly #options: PasswordPolicyOptions;
+
+  constructor(options: PasswordPolicyOptions) {
+    this.#options = options;
+  }
+
+  /** @returns what is wrong with the password, or null */
+  check(password: string, context: PasswordContext): FieldProblem | null {
+    const normal = normalisePassword(password);
+    const length = [...normal].length;
+    const { lengthMin, refusesCommon } = this.#options;
+    if (length < lengthMin) {
+      return toProblem('password_too_short', `This password is shorter than ${lengthMin} characters.`);
+    }
+    if (length > PASSWORD_LENGTH_MAX) return toProblem('password_too_long');
+    return refusesCommon && this.#isGuessable(normal.toLowerCase(), context) ? toProblem('password_common') : null;
+  }
+
+  #isGuessable(password: string, { phoneNumbers, email }: PasswordContext): boolean {
+    if (commonPasswords.has(password) || password === PRODUCT_NAME) return true;
+    const localPart = email?.split('@', 1)[0]?.toLowerCase();
+    if (password === localPart || password === email?.toLowerCase()) return true;
+    const digits = digitsOf(password);
+    const isOnlyNumber = /^[\d\s+().-]+$/.test(password);
+    return isOnlyNumber && phoneNumbers.some((number) => digitsOf(number).endsWith(digits.replace(/^0+/, '')));
+  }
+}
