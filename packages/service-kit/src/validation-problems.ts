@@ -4,7 +4,7 @@ import type { FastifySchemaValidationError } from 'fastify';
 /** 20 places are enough to mend a request by; an answer that repeats a hostile body back is not. */
 const FIELD_PROBLEMS_MAX = 20;
 
-/** A field name longer than this is cut in a pointer: the answer must not carry a hostile body back. */
+/** Characters of a pointer; what is longer is cut: the answer must not carry a hostile body back. */
 const POINTER_LENGTH_MAX = 128;
 
 const definitionByKeyword: Readonly<Record<string, ErrorDefinition>> = {
@@ -19,15 +19,21 @@ const definitionByKeyword: Readonly<Record<string, ErrorDefinition>> = {
   format: fieldErrors.invalid_format,
 };
 
-function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+/** Cuts a pointer to its maximum, never within an escape or a surrogate pair. */
+function bound(pointer: string): string {
+  if (pointer.length <= POINTER_LENGTH_MAX) return pointer;
+  return pointer.slice(0, POINTER_LENGTH_MAX).replace(/~$|[\ud800-\udbff]$/, '');
+}
+
+/** The pointer (RFC 6901) to a member of what `parent` points to, bounded in length. */
+export function toPointer(parent: string, name: string): string {
+  return bound(`${parent}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
 }
 
 function pointerOf(error: FastifySchemaValidationError): string {
   const { missingProperty, additionalProperty } = error.params;
   const name = [missingProperty, additionalProperty].find((value) => typeof value === 'string');
-  const pointer = name === undefined ? error.instancePath : `${error.instancePath}/${escapePointer(name)}`;
-  return pointer.slice(0, POINTER_LENGTH_MAX);
+  return name === undefined ? bound(error.instancePath) : toPointer(error.instancePath, name);
 }
 
 /** The validator's findings as field problems: one per place, the most telling first, bounded in number. */
