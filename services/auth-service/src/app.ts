@@ -69,25 +69,28 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
   return app;
 }
 
-async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promise<void> {
-  const { db } = app;
-  const announceEvent = (): void => app.announceEvent();
-  const hasher = await createPasswordHasher({
-    memoryKib: config.argon2MemoryKib,
-    iterations: config.argon2Iterations,
-  });
+/** The key ring, alive for as long as the app is. */
+async function loadKeyRing(app: FastifyInstance, config: AuthConfig, secretKeys: SecretKeys): Promise<KeyRing> {
   const keyRing = await KeyRing.load({
-    db,
-    secretKey: config.secretKey,
+    db: app.db,
+    secretKeys,
     issuer: config.tokenIssuer,
     audience: config.tokenAudience,
+    accessTtlSeconds: config.accessTokenTtlSeconds,
+    rotationDays: config.signingKeyRotationDays,
+    onError: (error) => app.log.warn({ err: error }, 'signing keys not checked, trying again'),
   });
-  const verifier = new AccessTokenVerifier({
-    issuer: config.tokenIssuer,
-    audience: config.tokenAudience,
-    keys: { find: (kid) => keyRing.findPublicKeyPem(kid) },
-  });
-  const refreshTokens = new RefreshTokens(config.secretKey);
+  app.addHook('onReady', async () => keyRing.start());
+  app.addHook('onClose', async () => keyRing.stop());
+  return keyRing;
+}
+
+type SecretKeys = readonly [string, ...string[]];
+
+async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promise<void> {
+  const secretKeys: SecretKeys = [config.secretKey, ...config.secretKeyFallbacks];
+  const keyRing = await loadKeyRing(app, config, secretKeys);
+  const refreshTokens = new RefreshTokens(secretKeys);
   const sessionOpener = new SessionOpener({
     sign: (claims) => keyRing.sign(claims),
     refreshTokens,
@@ -96,32 +99,33 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     idleTtlSeconds: config.sessionIdleTtlSeconds,
     ttlSeconds: config.sessionTtlSeconds,
   });
-  const passwordPolicy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
-  const region = config.defaultRegion;
+  const common = {
+    db: app.db,
+    hasher: await createPasswordHasher({ memoryKib: config.argon2MemoryKib, iterations: config.argon2Iterations }),
+    region: config.defaultRegion,
+    announceEvent: () => app.announceEvent(),
+  };
   const sessions = new SessionsService({
-    db,
-    hasher,
+    ...common,
     sessionOpener,
     refreshTokens,
-    verifier,
-    region,
+    verifier: new AccessTokenVerifier({
+      issuer: config.tokenIssuer,
+      audience: config.tokenAudience,
+      keys: { find: (kid) => keyRing.findPublicKeyPem(kid) },
+    }),
     idleTtlSeconds: config.sessionIdleTtlSeconds,
-    announceEvent,
   });
+  const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
   const passwords = new PasswordsService({
-    db,
-    hasher,
-    policy: passwordPolicy,
+    ...common,
+    policy,
     endOtherSessions: (tx, userId, sessionId) =>
       revokeSessions(tx, { userId, which: isOtherSession(sessionId), reason: 'password_changed' }),
-    announceEvent,
   });
   const accounts = new AccountsService({
-    db,
-    hasher,
-    region,
-    announceEvent,
-    checkPassword: (password, context) => passwordPolicy.check(password, context),
+    ...common,
+    checkPassword: (password, context) => policy.check(password, context),
     provePassword: (userId, password) => passwords.prove(userId, password),
     endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
   });

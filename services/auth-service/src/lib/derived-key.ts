@@ -11,3 +11,9 @@ const KEY_BYTES = 32;
 export function deriveKey(secretKey: string, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secretKey, 'infrasignal', purpose, KEY_BYTES));
 }
+
+/** {@link deriveKey} for each of several secrets: the first makes, all of them recognise. */
+export function deriveKeys(secretKeys: readonly [string, ...string[]], purpose: string): [Buffer, ...Buffer[]] {
+  const [first, ...others] = secretKeys;
+  return [deriveKey(first, purpose), ...others.map((secretKey) => deriveKey(secretKey, purpose))];
+}

@@ -35,9 +35,12 @@ const TAIL_SECONDS = DUPLICATE_WINDOW_SECONDS;
 const CLEANUP_INTERVAL_MS = 10_000;
 const CLEANUP_ROWS = 5_000;
 
-/** Back-off between epochs and after a round in which nothing could be stored. */
+/**
+ * Back-off between epochs and after a round in which nothing could be stored. The longest pause is what a broker that
+ * is back may be left waiting; there is one relay, so asking once a second costs nobody anything.
+ */
 const RETRY_MIN_MS = 50;
-const RETRY_MAX_MS = 2_000;
+const RETRY_MAX_MS = 1_000;
 
 /** A frozen broker is noticed by unanswered pings: 2 × 3 s. */
 const PING_INTERVAL_MS = 3_000;
@@ -108,7 +111,7 @@ export class OutboxRelay {
   }
 
   async #backOff(): Promise<void> {
-    await this.#wakeup.pause(this.#retryMs * (0.5 + Math.random()));
+    await this.#wakeup.pause(this.#retryMs * (0.5 + Math.random() / 2));
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
   }
 

@@ -1,11 +1,12 @@
-import { isNull, sql } from 'drizzle-orm';
+import { and, eq, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import { signingKeys } from '../../db/schema/index.ts';
+import type { Transaction } from '../../db/user-lock.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
 export type StoredKey = typeof signingKeys.$inferSelect;
 export type NewKey = Pick<StoredKey, 'kid' | 'publicJwk' | 'privateKeyEncrypted'>;
 
-/** Transaction-level advisory lock: instances that start together agree on one first key. */
+/** Transaction-level advisory lock: instances that start or rotate together agree on one key. */
 const SIGNING_KEYS_LOCK = 7_203_413;
 
 /** All keys, newest first. */
@@ -13,11 +14,44 @@ export async function findKeys(db: Database): Promise<StoredKey[]> {
   return db.query.signingKeys.findMany({ orderBy: (key, { desc }) => [desc(key.createdAt), desc(key.kid)] });
 }
 
-/** Adds the key that `generate` makes, unless an instance was faster and a signing key exists. */
-export async function ensureSigningKey(db: Database, generate: () => NewKey): Promise<void> {
-  await db.transaction(async (tx) => {
+async function locked<Result>(db: Database, change: (tx: Transaction) => Promise<Result>): Promise<Result> {
+  return db.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${SIGNING_KEYS_LOCK})`);
-    const existing = await tx.select({ kid: signingKeys.kid }).from(signingKeys).where(isNull(signingKeys.retiredAt));
-    if (existing.length === 0) await tx.insert(signingKeys).values(generate());
+    return change(tx);
   });
+}
+
+/**
+ * Puts a new key in the place of the signing one, if that is older than `maxAgeSeconds` or there is none. Of several
+ * instances that ask at once, one makes the key.
+ * @param maxAgeSeconds 0 replaces the signing key in any case; null only when there is none
+ * @returns true if this call made a key
+ */
+export async function replaceSigningKey(
+  db: Database,
+  maxAgeSeconds: number | null,
+  generate: () => NewKey,
+): Promise<boolean> {
+  return locked(db, async (tx) => {
+    const isYoung =
+      maxAgeSeconds === null
+        ? sql`true`
+        : sql`${signingKeys.createdAt} > now() - make_interval(secs => ${maxAgeSeconds})`;
+    const good = await tx.select().from(signingKeys).where(and(isNull(signingKeys.retiredAt), isYoung));
+    if (good.length > 0 && maxAgeSeconds !== 0) return false;
+    await tx.update(signingKeys).set({ retiredAt: sql`now()` }).where(isNull(signingKeys.retiredAt));
+    await tx.insert(signingKeys).values({ ...generate(), createdAt: sql`clock_timestamp()` });
+    return true;
+  });
+}
+
+/** Removes keys that retired longer than `seconds` ago: every token they signed has expired. */
+export async function deleteRetiredKeys(db: Database, seconds: number): Promise<void> {
+  const isOver = lt(signingKeys.retiredAt, sql`now() - make_interval(secs => ${seconds})`);
+  await db.delete(signingKeys).where(and(isNotNull(signingKeys.retiredAt), isOver));
+}
+
+/** Stores a private key encrypted anew, under the present SECRET_KEY. */
+export async function updateEncryptedKey(db: Database, kid: string, privateKeyEncrypted: Buffer): Promise<void> {
+  await db.update(signingKeys).set({ privateKeyEncrypted }).where(eq(signingKeys.kid, kid));
 }
