@@ -6,29 +6,41 @@ import { allowedMethods, collectRoutes } from './route-methods.ts';
 import { toFieldProblems } from './validation-problems.ts';
 
 /** Fastify's own errors that are the caller's doing; every other one is ours (500). */
-const definitionByFastifyCode: Readonly<Record<string, ErrorDefinition>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: commonErrors.unsupported_media_type,
-  FST_ERR_CTP_INVALID_TYPE: commonErrors.unsupported_media_type,
-  FST_ERR_CTP_EMPTY_JSON_BODY: commonErrors.malformed_body,
-  FST_ERR_CTP_INVALID_JSON_BODY: commonErrors.malformed_body,
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: commonErrors.malformed_body,
-  FST_ERR_CTP_BODY_TOO_LARGE: commonErrors.payload_too_large,
-  FST_ERR_BAD_URL: commonErrors.not_found,
-  FST_ERR_MAX_PARAM_LENGTH: commonErrors.uri_too_long,
-};
+const definitionByFastifyCode: ReadonlyMap<string, ErrorDefinition> = new Map(
+  Object.entries({
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: commonErrors.unsupported_media_type,
+    FST_ERR_CTP_INVALID_TYPE: commonErrors.unsupported_media_type,
+    FST_ERR_CTP_EMPTY_JSON_BODY: commonErrors.malformed_body,
+    FST_ERR_CTP_INVALID_JSON_BODY: commonErrors.malformed_body,
+    FST_ERR_CTP_INVALID_CONTENT_LENGTH: commonErrors.malformed_body,
+    FST_ERR_CTP_BODY_TOO_LARGE: commonErrors.payload_too_large,
+    FST_ERR_BAD_URL: commonErrors.not_found,
+    FST_ERR_MAX_PARAM_LENGTH: commonErrors.uri_too_long,
+    FST_ERR_ROUTE_MISSING_CONTENT_TYPE: commonErrors.unsupported_media_type,
+  }),
+);
 
 export interface ErrorHandlerOptions {
   /** Turns errors that only the service knows (its database's) into problems; null for those it does not know. */
   readonly translate?: (error: Error) => ProblemError | null;
 }
 
-function toProblemError(error: FastifyError, { translate }: ErrorHandlerOptions): ProblemError {
-  if (error instanceof ProblemError) return error;
+function isCallersFault({ statusCode }: FastifyError): boolean {
+  return statusCode !== undefined && statusCode >= 400 && statusCode < 500;
+}
+
+function toProblemError(thrown: unknown, { translate }: ErrorHandlerOptions): ProblemError {
+  if (thrown instanceof ProblemError) return thrown;
+  // Anything can be thrown: what is no error has nothing to look at.
+  if (!(thrown instanceof Error)) return new ProblemError(commonErrors.internal_error, { cause: thrown });
+  const error = thrown as FastifyError;
   if (error.validation !== undefined) {
     return new ProblemError(commonErrors.invalid_request, { errors: toFieldProblems(error.validation), cause: error });
   }
-  const definition = definitionByFastifyCode[error.code];
+  const definition = definitionByFastifyCode.get(error.code);
   if (definition !== undefined) return new ProblemError(definition, { cause: error });
+  // A body that broke off: its stream's error carries a 4xx, whatever its system code looks like.
+  if (isCallersFault(error)) return new ProblemError(commonErrors.malformed_body, { cause: error });
   return translate?.(error) ?? new ProblemError(commonErrors.internal_error, { cause: error });
 }
 
@@ -57,7 +69,7 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, error: Proble
 async function errorHandler(app: FastifyInstance, options: ErrorHandlerOptions): Promise<void> {
   const routes = collectRoutes(app);
 
-  app.setErrorHandler<FastifyError>((error, request, reply) => {
+  app.setErrorHandler((error, request, reply) => {
     const problem = toProblemError(error, options);
     if (problem.definition.status >= 500) request.log.error({ err: error }, 'request failed');
     return sendProblem(request, reply, problem);

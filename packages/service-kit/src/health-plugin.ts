@@ -11,6 +11,15 @@ declare module 'fastify' {
   }
 }
 
+/** A check that breaks is a condition that does not hold: `/readyz` must say so, not fail itself. */
+async function failureOf(check: ReadinessCheck): Promise<string | null> {
+  try {
+    return await check();
+  } catch {
+    return 'its check failed';
+  }
+}
+
 async function health(app: FastifyInstance): Promise<void> {
   const checks = new Map<string, ReadinessCheck>();
   let isClosing = false;
@@ -25,7 +34,7 @@ async function health(app: FastifyInstance): Promise<void> {
     const failures: Record<string, string> = {};
     if (isClosing) failures.process = 'shutting down';
     for (const [name, check] of checks) {
-      const failure = await check();
+      const failure = await failureOf(check);
       if (failure !== null) failures[name] = failure;
     }
     const isReady = Object.keys(failures).length === 0;

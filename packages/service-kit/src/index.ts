@@ -1,10 +1,12 @@
 /** What every service needs at its edges. */
 export * from './broker.ts';
 export * from './error-handler-plugin.ts';
+export * from './graceful-close-plugin.ts';
 export * from './health-plugin.ts';
 export * from './json-body-plugin.ts';
 export * from './logger.ts';
 export * from './problem-error.ts';
 export * from './run-service.ts';
 export * from './security-headers-plugin.ts';
+export * from './server-options.ts';
 export * from './settings.ts';

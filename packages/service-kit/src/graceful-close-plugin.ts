@@ -1,0 +1,49 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+
+/**
+ * How long a request may still be on its way when closing begins. Shorter cuts off slow senders; longer only delays
+ * the end for the sake of connections on which nothing comes.
+ */
+const ARRIVAL_GRACE_MS = 1_000;
+
+export interface GracefulCloseOptions {
+  /** In milliseconds; for tests. */
+  readonly arrivalGraceMs?: number;
+}
+
+async function gracefulClose(app: FastifyInstance, options: GracefulCloseOptions): Promise<void> {
+  const { arrivalGraceMs = ARRIVAL_GRACE_MS } = options;
+  let inProgress = 0;
+  let isClosing = false;
+  let isGraceOver = false;
+
+  // Upgraded sockets are not among what this closes: whoever upgraded them ends them.
+  const closeIfDone = (): void => {
+    if (isGraceOver && inProgress === 0) app.server.closeAllConnections();
+  };
+  app.server.on('request', (_request, response) => {
+    inProgress += 1;
+    response.once('close', () => {
+      inProgress -= 1;
+      closeIfDone();
+    });
+  });
+  app.addHook('preClose', async () => {
+    isClosing = true;
+    setTimeout(() => {
+      isGraceOver = true;
+      closeIfDone();
+    }, arrivalGraceMs).unref();
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing) reply.header('connection', 'close');
+  });
+}
+
+/**
+ * Ends connections when the app closes, because Node waits for all of them but the idle ones it finds at that moment:
+ * a connection whose request is answered while closing would stay for its keep-alive time, and one on which nothing
+ * was ever sent (a browser's preconnect, a balancer's pool) for ever. Requests in progress are always finished.
+ */
+export const gracefulClosePlugin = fp(gracefulClose, { name: 'graceful-close', fastify: '5.x' });
