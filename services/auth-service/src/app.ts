@@ -1,5 +1,7 @@
+import cors from '@fastify/cors';
 import {
   errorHandlerPlugin,
+  gracefulClosePlugin,
   healthPlugin,
   jsonBodyPlugin,
   loggingOptions,
@@ -27,6 +29,7 @@ import { accessGuardPlugin } from './plugins/access-guard-plugin.ts';
 import { allowedHostsPlugin } from './plugins/allowed-hosts-plugin.ts';
 import { brokerPlugin } from './plugins/broker-plugin.ts';
 import { toUnavailableProblem } from './plugins/database-errors.ts';
+import { browserSessionPlugin } from './plugins/browser-session-plugin.ts';
 import { databasePlugin } from './plugins/database-plugin.ts';
 import { outboxPlugin } from './plugins/outbox-plugin.ts';
 
@@ -35,6 +38,9 @@ const BODY_BYTES_MAX = 16 * 1024;
 
 /** A whole request must have arrived within 10 s; its body is one packet. */
 const REQUEST_TIMEOUT_MS = 10_000;
+
+/** How long a browser may remember a preflight: a change of the list shows within ten minutes. */
+const CORS_MAX_AGE_SECONDS = 600;
 
 /** Longer than the 60 s that proxies keep an idle upstream connection, so that we never close one under a request. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
@@ -56,8 +62,18 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
   await app.register(errorHandlerPlugin, { translate: toUnavailableProblem });
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(healthPlugin);
+  await app.register(gracefulClosePlugin);
   await app.register(allowedHostsPlugin, { allowedHosts: config.allowedHosts });
   await app.register(jsonBodyPlugin);
+  await app.register(cors, {
+    // An origin that is not listed is told nothing; one that is, is told by name, never `*`.
+    origin: [...config.allowedOrigins],
+    credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    allowedHeaders: ['authorization', 'content-type', 'x-csrf-token', 'idempotency-key'],
+    exposedHeaders: ['retry-after'],
+    maxAge: CORS_MAX_AGE_SECONDS,
+  });
   await app.register(databasePlugin, { databaseUrl: config.databaseUrl, poolMax: config.databasePoolMax });
   await app.register(brokerPlugin, { natsUrl: config.natsUrl });
   await app.register(outboxPlugin, {
@@ -130,6 +146,11 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
   });
 
+  await app.register(browserSessionPlugin, {
+    secretKeys,
+    allowedOrigins: config.allowedOrigins,
+    isDebug: config.isDebug,
+  });
   await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
   await app.register(keysRoutes(keyRing));
   await app.register(
