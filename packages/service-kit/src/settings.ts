@@ -100,16 +100,19 @@ export function list(name: string, options: SettingOptions<readonly string[]>): 
   );
 }
 
+interface UrlOptions extends SettingOptions<string> {
+  readonly schemes: readonly string[];
+  /** Several URLs, separated by commas, are a value too: the servers of a cluster. */
+  readonly isList?: boolean;
+}
+
 /** An absolute URL with one of the given schemes. */
-export function url(
-  name: string,
-  options: SettingOptions<string> & { readonly schemes: readonly string[] },
-): Setting<string> {
+export function url(name: string, options: UrlOptions): Setting<string> {
   const schemes = options.schemes.map((scheme) => `${scheme}://`);
+  const isUrl = (text: string): boolean => URL.canParse(text) && schemes.some((scheme) => text.startsWith(scheme));
   return define(name, `${schemes.join(' or ')}…`, options, (value) => {
-    if (!URL.canParse(value) || !schemes.some((scheme) => value.startsWith(scheme))) {
-      throw new Error(`must be a URL that begins with ${schemes.join(' or ')}`);
-    }
+    const urls = options.isList === true ? value.split(',').map((item) => item.trim()) : [value];
+    if (!urls.every(isUrl)) throw new Error(`must be a URL that begins with ${schemes.join(' or ')}`);
     return value;
   });
 }

@@ -20,7 +20,7 @@ interface Running {
   /** Resolves when `GET /slow` is being worked on. */
   slowStarted: Promise<void>;
   /** Lets `GET /slow` end. */
-  releaseSlow(): void;
+  releaseSlow: () => void;
 }
 
 async function start(

@@ -45,6 +45,7 @@ export const settings = {
     url('NATS_URL', {
       description: 'NATS with JetStream; takes the place of `REDIS_URL`. Several URLs are separated by commas.',
       schemes: ['nats', 'tls'],
+      isList: true,
     }),
   ),
   streamReplicas: integer('STREAM_REPLICAS', {

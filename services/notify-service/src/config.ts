@@ -21,6 +21,7 @@ export const settings = {
   natsUrl: url('NATS_URL', {
     description: 'The broker: one or more URLs, comma-separated.',
     schemes: ['nats', 'tls'],
+    isList: true,
   }),
   jwksUrl: url('JWKS_URL', {
     description: 'Where auth-service publishes the public keys that access tokens are verified with.',
