@@ -22,6 +22,8 @@ export interface StackPlan {
   databasePassword: string;
   secretKey: string;
   natsBinary: string;
+  /** False in tests that start many stacks: nothing waits for the disk. */
+  isDatabaseDurable: boolean;
   /** Entry files of the services. */
   entries: { auth: string; notify: string };
 }
@@ -48,6 +50,7 @@ export function postgresComponent(plan: StackPlan, onLeftover: () => void): Comp
         password: plan.databasePassword,
         port: plan.ports.postgres,
         logPath: logPathOf(plan.paths, 'postgres'),
+        isDurable: plan.isDatabaseDurable,
         abortSignal,
         onLeftover,
       });

@@ -26,7 +26,9 @@ const DEFAULT_PORT = 8000;
 // npm passes on the Ctrl-C that the terminal has already sent: two signals this close are one press.
 const SAME_PRESS_MS = 1_000;
 
-type Overrides = Partial<Pick<StackOptions, 'entries' | 'webRoot' | 'minimumFreeBytes' | 'restartTiming'>>;
+type Overrides = Partial<
+  Pick<StackOptions, 'entries' | 'webRoot' | 'minimumFreeBytes' | 'restartTiming' | 'isDatabaseDurable'>
+>;
 
 /**
  * The whole command line: parses the arguments, starts the stack, waits for a signal, ends everything. Resolves with
@@ -100,10 +102,9 @@ async function runUntilSignal(settings: Settings, report: TerminalReport, overri
   const stopWatching = watchNpm(environment.npm_lifecycle_event !== undefined, () => {
     end.request('npm has gone');
   });
-  let stack: RunningStack | null = null;
   try {
     report.print(report.paint('bold', 'Starting infraSignal on this machine'));
-    stack = await startStack({ ...settings, reporter: report, abortSignal: abort.signal, ...overrides });
+    const stack = await startStack({ ...settings, reporter: report, abortSignal: abort.signal, ...overrides });
     end.attach(stack);
     const stopFollowing = settings.isVerbose ? followAll(stack, report) : [];
     report.print('');
@@ -137,7 +138,7 @@ class EndOfRun {
   readonly requested: Promise<string>;
   readonly #abort: AbortController;
   readonly #report: TerminalReport;
-  readonly #handlers = new Map<string, (...args: never[]) => void>();
+  readonly #handlers = new Map<string, (argument: unknown) => void>();
   #resolve: (reason: string) => void = () => undefined;
   #stack: RunningStack | null = null;
   #pressCount = 0;
@@ -155,7 +156,7 @@ class EndOfRun {
       });
     }
     // A mistake in this process must not leave children without a supervisor.
-    this.#listen('uncaughtException', (error: unknown) => {
+    this.#listen('uncaughtException', (error) => {
       this.#report.failure(error);
       process.exitCode = 1;
       this.request('internal error');
@@ -173,7 +174,7 @@ class EndOfRun {
   }
 
   release(): void {
-    for (const [name, handler] of this.#handlers) process.off(name, handler as () => void);
+    for (const [name, handler] of this.#handlers) process.off(name, handler);
   }
 
   #press(signal: string): void {
@@ -192,9 +193,9 @@ class EndOfRun {
     }
   }
 
-  #listen(name: string, handler: (...args: never[]) => void): void {
+  #listen(name: string, handler: (argument: unknown) => void): void {
     this.#handlers.set(name, handler);
-    process.on(name, handler as () => void);
+    process.on(name, handler);
   }
 }
 

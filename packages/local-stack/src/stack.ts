@@ -45,6 +45,8 @@ export interface StackOptions {
   webRoot?: string;
   minimumFreeBytes?: number;
   restartTiming?: SupervisorTiming;
+  /** Default true. */
+  isDatabaseDurable?: boolean;
 }
 
 export interface RunningStack {
@@ -204,6 +206,7 @@ class Stack implements RunningStack {
       databasePassword: keepSecret(this.paths, 'postgres-password', PASSWORD_BYTES),
       secretKey: givenKey === '' ? keepSecret(this.paths, 'secret-key', SECRET_BYTES) : givenKey,
       natsBinary: binary.path,
+      isDatabaseDurable: this.#options.isDatabaseDurable ?? true,
       entries,
       ports: {
         postgres: readPort(environment, 'POSTGRES_PORT') ?? (await findFreePort()),

@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { canAccess, type Account } from './postgres-account.ts';
 import { errorCode, errorText, StackError } from './stack-error.ts';
-import { SHARED_STATE_DIRECTORY, statePaths, type StatePaths } from './state-paths.mjs';
+import { isStateEntry, SHARED_STATE_DIRECTORY, statePaths, type StatePaths } from './state-paths.mjs';
 
 /**
  * Creates the folders of the state directory. The directory itself may be passed through by everybody (the database
@@ -11,6 +20,7 @@ import { SHARED_STATE_DIRECTORY, statePaths, type StatePaths } from './state-pat
  */
 export function prepareStateDirectory(directory: string): StatePaths {
   const paths = statePaths(directory);
+  refuseForeignDirectory(directory);
   try {
     mkdirSync(paths.directory, { recursive: true });
     chmodSync(paths.directory, 0o711);
@@ -22,6 +32,16 @@ export function prepareStateDirectory(directory: string): StatePaths {
   } catch (error) {
     throw unusableDirectory(directory, error);
   }
+}
+
+/** `--state /home/me` must not turn a home into a state directory, with other modes and a reset that removes it. */
+function refuseForeignDirectory(directory: string): void {
+  const foreign = existsSync(directory) ? readdirSync(directory).find((name) => !isStateEntry(name)) : undefined;
+  if (foreign === undefined) return;
+  throw new StackError(
+    `${directory} holds other things than the state of infraSignal (for instance "${foreign}")`,
+    'Name a folder that is empty or does not exist yet.',
+  );
 }
 
 /** A secret that is made once, kept in a file of mode 600 and returned as base64url text. */
@@ -70,19 +90,33 @@ export function locateDatabase(paths: StatePaths, account: Account | undefined):
         '`npm run reset`.',
     );
   }
-  const isMovedClone = recorded?.startsWith(SHARED_STATE_DIRECTORY) === true && existsSync(recorded);
-  const location = isMovedClone ? recorded : isReachable ? paths.postgres : join(paths.external, 'postgres');
+  const location =
+    recorded !== null && isOurs(recorded, paths) ? recorded : isReachable ? paths.postgres : join(paths.external, 'postgres');
   try {
     if (location !== paths.postgres) {
       mkdirSync(dirname(location), { recursive: true });
       for (const directory of [SHARED_STATE_DIRECTORY, dirname(location)]) chmodSync(directory, 0o755);
-      writeFileSync(join(dirname(location), 'belongs-to'), `${paths.directory}\n`);
+      writeFileSync(ownerFile(location), `${paths.directory}\n`);
     }
     writeFileSync(paths.postgresLocation, `${location}\n`);
   } catch (error) {
     throw unusableDirectory(dirname(location), error);
   }
   return location;
+}
+
+/**
+ * True for a database outside the state directory that belongs to it, also after the clone was moved. A clone that was
+ * copied names the database of its original, which is not its own.
+ */
+function isOurs(location: string, paths: StatePaths): boolean {
+  if (!location.startsWith(`${SHARED_STATE_DIRECTORY}/`) || !existsSync(location)) return false;
+  const owner = readFileSync(ownerFile(location), 'utf8').trim();
+  return owner === paths.directory || !existsSync(owner);
+}
+
+function ownerFile(location: string): string {
+  return join(dirname(location), 'belongs-to');
 }
 
 function readRecordedLocation(paths: StatePaths): string | null {

@@ -19,6 +19,9 @@ export const SHARED_STATE_DIRECTORY: string;
 /** Twelve hexadecimal digits that stand for a path. */
 export function pathKey(path: string): string;
 
+/** True for the name of a file or folder that the stack makes in a state directory. */
+export function isStateEntry(name: string): boolean;
+
 export interface StatePaths {
   /** Everything else is below it, but for `external`. */
   readonly directory: string;

@@ -14,6 +14,13 @@ export function pathKey(path) {
   return createHash('sha256').update(path).digest('hex').slice(0, 12);
 }
 
+// `.initdb-…` and `stack.lock.…` are drafts that a crash may have left.
+const STATE_ENTRY = /^(run|logs|secrets|nats|postgres|postgres-location|stack\.lock(\..+)?|\.initdb-.+)$/;
+
+export function isStateEntry(name) {
+  return STATE_ENTRY.test(name);
+}
+
 export function statePaths(directory) {
   const run = join(directory, 'run');
   return {

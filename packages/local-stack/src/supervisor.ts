@@ -137,7 +137,7 @@ export class Supervisor {
       } catch (error) {
         if (this.#stopping.signal.aborted) return null;
         failures += 1;
-        reason = { how: `while it was starting (${errorText(error).split('\n')[0] ?? ''})`, tail: errorText(error) };
+        reason = { how: 'while it was starting', tail: errorText(error) };
       }
     }
   }

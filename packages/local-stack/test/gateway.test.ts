@@ -241,7 +241,7 @@ function echoServer(seen: IncomingMessage['headers'][]): Server {
   });
 }
 
-async function upgradeThrough(t: Test, gateway: RunningGateway, first = ''): Promise<{ socket: Socket; text(): string }> {
+async function upgradeThrough(t: Test, gateway: RunningGateway, first = ''): Promise<{ socket: Socket; text: () => string }> {
   const socket = connect(gateway.port, '127.0.0.1');
   t.teardown(() => socket.destroy());
   socket.on('error', () => undefined);
