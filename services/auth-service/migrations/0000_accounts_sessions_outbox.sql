@@ -29,7 +29,6 @@ CREATE TABLE "sessions" (
 	"idle_expires_at" timestamp with time zone NOT NULL,
 	"expires_at" timestamp with time zone NOT NULL,
 	"revoked_at" timestamp with time zone,
-	"is_cookie_session" boolean DEFAULT false NOT NULL,
 	"user_agent" text,
 	"address_prefix" text
 );

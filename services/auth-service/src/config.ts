@@ -80,6 +80,10 @@ export const settings = {
     description: 'Host names that requests may be addressed to; `.example.com` covers its subdomains.',
     fallback: ['localhost', '127.0.0.1', '[::1]'],
   }),
+  allowedOrigins: list('ALLOWED_ORIGINS', {
+    description: 'Origins whose pages may use this service from a browser (CORS, and cookie sessions).',
+    fallback: ['http://localhost:8000', 'http://127.0.0.1:8000'],
+  }),
   trustProxyHops: integer('TRUST_PROXY', {
     description: 'How many proxies in front are trusted to add to `X-Forwarded-For`; 0 ignores the header.',
     fallback: 0,

@@ -14,3 +14,21 @@ export const TokenResponseSchema = Type.Object(
   { $id: 'TokenResponse', additionalProperties: false },
 );
 export type TokenResponse = Static<typeof TokenResponseSchema>;
+
+/** `?session=cookie` puts the tokens into cookies, for browsers. */
+export const SessionModeSchema = Type.Object(
+  { session: Type.Optional(Type.Literal('cookie', { description: 'The refresh token goes into a cookie.' })) },
+  { additionalProperties: false },
+);
+
+/** What token routes answer in either mode: {@link TokenResponseSchema}, or without `refresh` and with `csrf_token`. */
+export const TokenAnswerSchema = Type.Object(
+  {
+    ...TokenResponseSchema.properties,
+    refresh: Type.Optional(TokenResponseSchema.properties.refresh),
+    csrf_token: Type.Optional(
+      Type.String({ description: 'Cookie mode only: unsafe requests carry it in `X-CSRF-Token`.' }),
+    ),
+  },
+  { $id: 'TokenAnswer', additionalProperties: false },
+);

@@ -2,6 +2,7 @@ import { commonErrors } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { isUnsafe } from './browser-session-plugin.ts';
 
 /** Who makes a guarded request, by which session, with what rights. */
 export interface AccessHolder {
@@ -42,16 +43,23 @@ export function getAccessHolder(request: FastifyRequest): AccessHolder {
 async function accessGuard(app: FastifyInstance, { findHolder }: AccessGuardOptions): Promise<void> {
   app.decorateRequest('accessHolder', null);
   app.decorate('requireAccess', async (request: FastifyRequest) => {
-    const token = readBearerToken(request);
+    const bearer = readBearerToken(request);
+    const token = bearer ?? app.browserSessions.readAccess(request);
     const holder = token === null ? null : await findHolder(token);
     if (holder === null) {
       // RFC 6750 section 3: no error code when the request carried no token at all.
       const challenge = token === null ? 'Bearer' : 'Bearer error="invalid_token"';
       throw new ProblemError(commonErrors.invalid_token, { headers: { 'www-authenticate': challenge } });
     }
+    // A browser adds cookies to requests that another site made it send; nobody adds a bearer token unasked.
+    if (bearer === null && isUnsafe(request)) app.browserSessions.assertCsrf(request, holder.sessionId);
     request.accessHolder = holder;
   });
 }
 
-/** Bearer tokens on guarded routes: `onRequest: (request) => app.requireAccess(request)`, then `getAccessHolder(request)`. */
-export const accessGuardPlugin = fp(accessGuard, { name: 'access-guard', fastify: '5.x' });
+/** Bearer tokens, or a browser's cookie with its CSRF token, on guarded routes: `onRequest: (request) => app.requireAccess(request)`, then `getAccessHolder(request)`. */
+export const accessGuardPlugin = fp(accessGuard, {
+  name: 'access-guard',
+  dependencies: ['browser-session'],
+  fastify: '5.x',
+});

@@ -1,4 +1,4 @@
-import { bigint, boolean, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { bigint, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 import { users } from './users.ts';
 
 /** A login that has not ended: one row for its whole life, whatever the number of refreshes. Holds no token. */
@@ -19,8 +19,6 @@ export const sessions = pgTable(
     idleExpiresAt: timestamp('idle_expires_at', { withTimezone: true }).notNull(),
     expiresAt: timestamp('expires_at', { withTimezone: true }).notNull(),
     revokedAt: timestamp('revoked_at', { withTimezone: true }),
-    /** True for a browser's session, whose refresh token lives in a cookie and never in a body. */
-    isCookieSession: boolean('is_cookie_session').notNull().default(false),
     userAgent: text('user_agent'),
     /** IPv4 without its last byte, IPv6 without its last 80 bits: enough to recognise, too little to track. */
     addressPrefix: text('address_prefix'),

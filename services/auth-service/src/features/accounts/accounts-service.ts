@@ -22,6 +22,7 @@ import type { RegisterBody } from './accounts-schemas.ts';
 
 /** What registration needs of sessions: the row for its statement, the tokens for its answer. */
 export interface FirstSession {
+  readonly id: string;
   insert(from: string): SQL;
   toTokens(user: { userId: number; phoneNumber: string; scopes: readonly string[] }): TokenResponse;
 }

@@ -21,6 +21,7 @@ export interface SessionUser {
 
 /** A session that is about to exist: its row for the statement that opens it, its tokens for the answer. */
 export interface NewSession {
+  readonly id: string;
   /** The insert for use as a CTE, for the user that the CTE named `from` returns as `id`. */
   insert(from: string): SQL;
   toTokens(user: SessionUser): TokenResponse;
@@ -50,6 +51,7 @@ export class SessionOpener {
     const sessionId = randomUUID();
     const { idleTtlSeconds, ttlSeconds } = this.#options;
     return {
+      id: sessionId,
       insert: (from) => sql`insert into ${sessions}
         (id, user_id, idle_expires_at, expires_at, user_agent, address_prefix)
         select ${sessionId}::uuid, id, now() + make_interval(secs => ${Math.min(idleTtlSeconds, ttlSeconds)}),

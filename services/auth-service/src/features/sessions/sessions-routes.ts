@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { commonErrors, TokenResponseSchema } from '@infrasignal/shared';
+import { commonErrors, fieldErrors, SessionModeSchema, TokenAnswerSchema } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
 import { getAccessHolder, readBearerToken } from '../../plugins/access-guard-plugin.ts';
+import { sessionErrors } from './sessions-errors.ts';
 import {
   EndedSessionsSchema,
   LoginBodySchema,
@@ -24,14 +25,34 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
     // RFC 6749 section 5.1: answers with tokens are in no cache.
     app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
 
-    app.post('/api/login', { schema: { body: LoginBodySchema, response: { 200: TokenResponseSchema } } }, (request) =>
-      service.logIn(request.body, { userAgent: request.headers['user-agent'], address: request.ip }),
+    app.post(
+      '/api/login',
+      { schema: { body: LoginBodySchema, querystring: SessionModeSchema, response: { 200: TokenAnswerSchema } } },
+      async (request, reply) => {
+        const isCookieMode = request.query.session === 'cookie';
+        // Nobody may log a browser in to an account of their own choosing from another site.
+        if (isCookieMode) app.browserSessions.assertOrigin(request);
+        const origin = { userAgent: request.headers['user-agent'], address: request.ip };
+        const { tokens, sessionId } = await service.logIn(request.body, origin);
+        return isCookieMode ? app.browserSessions.establish(reply, tokens, sessionId) : tokens;
+      },
     );
 
     app.post(
       '/api/token/refresh',
-      { schema: { body: RefreshBodySchema, response: { 200: TokenResponseSchema } } },
-      (request) => service.refresh(request.body.refresh),
+      { schema: { body: RefreshBodySchema, querystring: SessionModeSchema, response: { 200: TokenAnswerSchema } } },
+      async (request, reply) => {
+        if (request.query.session !== 'cookie') {
+          if (request.body === null) throw missingRefresh();
+          return (await service.refresh(request.body.refresh)).tokens;
+        }
+        const token = app.browserSessions.readRefresh(request) ?? '';
+        const sessionId = service.findRefreshSession(token);
+        if (sessionId === null) throw new ProblemError(sessionErrors.invalid_refresh_token);
+        app.browserSessions.assertCsrf(request, sessionId);
+        const { tokens } = await service.refresh(token);
+        return app.browserSessions.establish(reply, tokens, sessionId);
+      },
     );
 
     app.post(
@@ -47,6 +68,11 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
   };
 }
 
+function missingRefresh(): ProblemError {
+  const { code, detail } = fieldErrors.required;
+  return new ProblemError(commonErrors.invalid_request, { errors: [{ pointer: '/refresh', code, detail }] });
+}
+
 /** Ending sessions, one's own and all. */
 function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -54,10 +80,17 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
       '/api/logout',
       { schema: { body: LogoutBodySchema, response: { 204: NoContentSchema } } },
       async (request, reply) => {
-        const { refresh } = request.body ?? {};
         const access = readBearerToken(request);
-        if (refresh !== undefined) await service.logOutByRefreshToken(refresh);
         if (access !== null) await service.logOutByAccessToken(access);
+        if (request.body?.refresh !== undefined) await service.logOutByRefreshToken(request.body.refresh);
+        const cookie = app.browserSessions.readRefresh(request);
+        // A request that carries its own tokens is no cookie session's, whatever cookies a browser added to it.
+        if (cookie !== null && access === null && request.body?.refresh === undefined) {
+          const sessionId = service.findRefreshSession(cookie);
+          if (sessionId !== null) app.browserSessions.assertCsrf(request, sessionId);
+          await service.logOutByRefreshToken(cookie);
+          app.browserSessions.clear(reply);
+        }
         return reply.code(204).send(null);
       },
     );

@@ -14,10 +14,13 @@ export const LoginBodySchema = Type.Object(
 );
 export type LoginBody = Static<typeof LoginBodySchema>;
 
-export const RefreshBodySchema = Type.Object(
+const RefreshBody = Type.Object(
   { refresh: Type.String({ minLength: 1, maxLength: TOKEN_LENGTH_MAX }) },
   { additionalProperties: false },
 );
+
+/** In cookie mode the token comes in its cookie, and the body may be left out. */
+export const RefreshBodySchema = Type.Union([RefreshBody, Type.Null()]);
 
 export const VerifyBodySchema = Type.Object(
   { token: Type.String({ minLength: 1, maxLength: 65_536, description: 'An access or a refresh token.' }) },

@@ -41,6 +41,12 @@ export interface SessionsDependencies {
   readonly announceEvent: () => void;
 }
 
+/** A session and the tokens that stand for it now. */
+export interface OpenedSession {
+  readonly sessionId: string;
+  readonly tokens: TokenResponse;
+}
+
 /** Who is asking, by which session. */
 export interface SessionHolder {
   readonly userId: number;
@@ -59,7 +65,7 @@ export class SessionsService {
    * password are one answer after one verification's time, so that none can be told from another.
    * @throws ProblemError invalid_request (a number that cannot be one), invalid_credentials
    */
-  async logIn(body: LoginBody, origin: SessionOrigin): Promise<TokenResponse> {
+  async logIn(body: LoginBody, origin: SessionOrigin): Promise<OpenedSession> {
     const { db, hasher, region, sessionOpener, announceEvent } = this.#dependencies;
     const phoneNumberE164 = toE164(body.phone_number, region);
     if (phoneNumberE164 === null) {
@@ -75,14 +81,14 @@ export class SessionsService {
     const session = sessionOpener.open(origin);
     if (!(await insertLogin(db, candidate, session))) throw new ProblemError(sessionErrors.invalid_credentials);
     announceEvent();
-    return session.toTokens(candidate);
+    return { sessionId: session.id, tokens: session.toTokens(candidate) };
   }
 
   /**
    * Exchanges a refresh token for its successor and a fresh access token.
    * @throws ProblemError invalid_refresh_token; a used token that comes back after its grace also ends its session
    */
-  async refresh(token: string): Promise<TokenResponse> {
+  async refresh(token: string): Promise<OpenedSession> {
     const { db, refreshTokens, sessionOpener, idleTtlSeconds } = this.#dependencies;
     const content = refreshTokens.decode(token);
     if (content === null) throw new ProblemError(sessionErrors.invalid_refresh_token);
@@ -95,7 +101,14 @@ export class SessionsService {
       }
       throw new ProblemError(sessionErrors.invalid_refresh_token);
     }
-    return sessionOpener.toTokens(rotated, content.sessionId, rotated.counter, rotated.refreshTtlSeconds);
+    const { sessionId } = content;
+    const tokens = sessionOpener.toTokens(rotated, sessionId, rotated.counter, rotated.refreshTtlSeconds);
+    return { sessionId, tokens };
+  }
+
+  /** The session that a refresh token of ours names, whatever its state; null for a token that is not ours. */
+  findRefreshSession(token: string): string | null {
+    return this.#dependencies.refreshTokens.decode(token)?.sessionId ?? null;
   }
 
   /** True if the token, access or refresh, would be accepted now. */
