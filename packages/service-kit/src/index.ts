@@ -1,6 +1,7 @@
 /** What every service needs at its edges. */
 export * from './broker.ts';
 export * from './error-handler-plugin.ts';
+export * from './error-serializer.ts';
 export * from './graceful-close-plugin.ts';
 export * from './health-plugin.ts';
 export * from './json-body-plugin.ts';

@@ -1,6 +1,7 @@
 import type { FastifyServerOptions } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { describeError } from './error-serializer.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -15,7 +16,7 @@ interface LoggedRequest {
 
 /**
  * Logging for a service: pino JSON on standard output. A request is logged by method, path and address only: headers
- * and query strings are where tokens travel, so they never reach a log.
+ * and query strings are where tokens travel, so they never reach a log. Nor do the values of a failed statement.
  */
 export function loggingOptions(service: string, level: LogLevel): Pick<FastifyServerOptions, 'logger' | 'genReqId'> {
   return {
@@ -24,6 +25,7 @@ export function loggingOptions(service: string, level: LogLevel): Pick<FastifySe
       level,
       base: { service, pid: process.pid },
       serializers: {
+        err: (error: unknown) => describeError(error),
         req: (request: LoggedRequest) => ({
           method: request.method,
           path: request.url.split('?', 1)[0],
