@@ -1,5 +1,6 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface BrokerOptions {
   /** One or more `nats://` URLs, comma-separated. */
@@ -90,11 +91,9 @@ export class Broker {
     }
   }
 
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, RECONNECT_WAIT_MS);
-      this.#closing.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+  /** Cut short by closing. */
+  async #pause(): Promise<void> {
+    await sleep(RECONNECT_WAIT_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
   }
 
   /** Tells the listeners of every change until the connection is closed for good. */
