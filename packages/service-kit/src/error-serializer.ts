@@ -9,7 +9,7 @@ export interface LoggedError {
   /** The statement, with placeholders. */
   readonly query?: string;
   /** Where it was thrown, one frame a line. */
-  readonly stack?: string;
+  readonly stack: string;
   readonly cause?: LoggedError;
 }
 
@@ -31,7 +31,7 @@ function messageOf(error: Error & { query?: unknown; params?: unknown }): string
  * values it was given and PostgreSQL's `detail` the whole row, with phone numbers and password hashes in them.
  */
 export function describeError(error: unknown, depth = 0): LoggedError {
-  if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error), stack: '' };
   const { code, table, constraint, query, cause } = error as Error & Record<string, unknown>;
   return {
     type: error.constructor.name,

@@ -25,7 +25,7 @@ export function loggingOptions(service: string, level: LogLevel): Pick<FastifySe
       level,
       base: { service, pid: process.pid },
       serializers: {
-        err: (error: unknown) => describeError(error),
+        err: (error: unknown) => ({ ...describeError(error) }),
         req: (request: LoggedRequest) => ({
           method: request.method,
           path: request.url.split('?', 1)[0],
