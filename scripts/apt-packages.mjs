@@ -4,10 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { say, ScriptError } from './console.mjs';
 
+// The distribution's own: another one, first on the PATH, does not see what apt installs.
+const PYTHON = '/usr/bin/python3';
+
 const NEEDED = [
   { package: 'chromium', isThere: () => existsSync('/usr/bin/chromium') && runs('/usr/bin/chromium', ['--version']) },
-  { package: 'python3-requests', isThere: () => runs('python3', ['-c', 'import requests']) },
-  { package: 'python3-websockets', isThere: () => runs('python3', ['-c', 'import websockets']) },
+  { package: 'python3-requests', isThere: () => runs(PYTHON, ['-c', 'import requests']) },
+  { package: 'python3-websockets', isThere: () => runs(PYTHON, ['-c', 'import websockets']) },
 ];
 
 /** Installs what is missing when this is root on Debian or Ubuntu; otherwise says what to install. */
