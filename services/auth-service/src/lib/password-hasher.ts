@@ -15,10 +15,10 @@ export interface HasherCost {
 }
 
 /**
- * 512 code units of raw text: twice what the policy accepts after NFC. Bounds the work before anything is counted;
- * smaller would refuse what decomposed spellings need.
+ * 1024 code points of raw text: what 256 characters come to at most when each is decomposed (four for a Greek vowel
+ * with its marks). Bounds the work before NFC; smaller would refuse what decomposed spellings need.
  */
-export const PASSWORD_TEXT_LENGTH_MAX = 512;
+export const PASSWORD_TEXT_LENGTH_MAX = 1024;
 
 /** The library's number for Argon2id; its enum is `const` and cannot be imported by isolated modules. */
 const ARGON2ID = 2;
