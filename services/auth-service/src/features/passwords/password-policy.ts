@@ -30,8 +30,19 @@ function toProblem(code: keyof typeof passwordErrors, detail?: string): FieldPro
   return { pointer: '/password', code, detail: detail ?? passwordErrors[code].detail };
 }
 
+/** With fewer digits of the number in it, the rest of a password is what has to be guessed. */
+const NUMBER_DIGITS_MIN = 6;
+
 function digitsOf(text: string): string {
   return text.replace(/\D/g, '');
+}
+
+/** The digits of a password that is a number and nothing else, without leading zeros; null for every other one. */
+function numberOf(password: string): string | null {
+  const plain = password.normalize('NFKC').replace(/^tel:/, '');
+  if (!/^[\d\s\p{P}\p{S}]+$/u.test(plain)) return null;
+  const digits = digitsOf(plain).replace(/^0+/, '');
+  return digits.length < NUMBER_DIGITS_MIN ? null : digits;
 }
 
 /** Accepts passwords by length and by what is guessed first; no composition rules (NIST SP 800-63B section 3.1.1). */
@@ -58,8 +69,7 @@ export class PasswordPolicy {
     if (commonPasswords.has(password) || password === PRODUCT_NAME) return true;
     const localPart = email?.split('@', 1)[0]?.toLowerCase();
     if (password === localPart || password === email?.toLowerCase()) return true;
-    const digits = digitsOf(password);
-    const isOnlyNumber = /^[\d\s+().-]+$/.test(password);
-    return isOnlyNumber && phoneNumbers.some((number) => digitsOf(number).endsWith(digits.replace(/^0+/, '')));
+    const number = numberOf(password);
+    return number !== null && phoneNumbers.some((phoneNumber) => digitsOf(phoneNumber).endsWith(number));
   }
 }
