@@ -1,0 +1,76 @@
+import type { LedgerEntries } from '@infrasignal/testkit';
+import { formatTime, type Violation } from './evidence.ts';
+
+/** What a process costs, measured while it has nothing to do. */
+export interface ProcessCost {
+  /** Open descriptors. */
+  readonly descriptors: number;
+  /** Bytes in use after a garbage collection; of a process that has none, its resident memory. */
+  readonly memoryBytes: number;
+}
+
+export interface ProcessHistory {
+  readonly name: string;
+  readonly before: ProcessCost;
+  readonly after: ProcessCost;
+  readonly kills: number;
+  /** Ends that nobody ordered, for instance `code 1`. */
+  readonly unexpectedEnds: readonly string[];
+}
+
+export interface RecoveryEvidence {
+  /**
+   * For each fault: milliseconds from its end until everything committed by then was marked and received, or, when
+   * that was not in time, what was still missing.
+   */
+  readonly recoveries: readonly (number | string)[];
+  readonly processes: readonly ProcessHistory[];
+}
+
+/** I5: so long after the end of the fault everything is through. */
+export const RECOVERY_LIMIT_MS = 5_000;
+
+/** I5: memory and descriptors come back to within this of what they were. */
+const GROWTH_LIMIT = 0.2;
+
+/** A pool of ten database connections and the relay's two come and go with the load. */
+const DESCRIPTORS_SLACK = 12;
+
+/** Compiled code and caches that fill once; a leak of one object per kill, event or connection is more than this. */
+const MEMORY_SLACK_BYTES = 8 * 1024 * 1024;
+
+/** I5: the system is as it was before. */
+export function* checkRecovery({ recoveries, processes }: RecoveryEvidence): Generator<Violation> {
+  if (recoveries.length === 0) yield { invariant: 'I5', text: 'the scenario never waited for the recovery' };
+  for (const recovery of recoveries) {
+    if (typeof recovery === 'number' && recovery <= RECOVERY_LIMIT_MS) continue;
+    const what = typeof recovery === 'number' ? `took ${Math.round(recovery)} ms` : `incomplete: ${recovery}`;
+    yield { invariant: 'I5', text: `recovery within ${RECOVERY_LIMIT_MS} ms: ${what}` };
+  }
+  for (const { name, before, after, unexpectedEnds } of processes) {
+    for (const end of unexpectedEnds) yield { invariant: 'I5', text: `${name} ended by itself (${end})` };
+    const descriptorsMax = before.descriptors * (1 + GROWTH_LIMIT) + DESCRIPTORS_SLACK;
+    if (after.descriptors > descriptorsMax) {
+      yield { invariant: 'I5', text: `${name} has ${after.descriptors} descriptors open, before it had ${before.descriptors}` };
+    }
+    const memoryMax = before.memoryBytes * (1 + GROWTH_LIMIT) + MEMORY_SLACK_BYTES;
+    if (after.memoryBytes > memoryMax) {
+      yield {
+        invariant: 'I5',
+        text: `${name} uses ${inMegabytes(after.memoryBytes)}, before it used ${inMegabytes(before.memoryBytes)}`,
+      };
+    }
+  }
+}
+
+/** I5 where the fault was not in auth-service: registrations and logins go on as if nothing were the matter. */
+export function* checkAllSucceeded({ operations }: Pick<LedgerEntries, 'operations'>): Generator<Violation> {
+  for (const { kind, phoneNumber, startedAt, outcome, note } of operations) {
+    if (outcome === 'ok') continue;
+    yield { invariant: 'I5', text: `${kind} of ${phoneNumber} at ${formatTime(startedAt)}: ${outcome}, ${note}` };
+  }
+}
+
+function inMegabytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+}

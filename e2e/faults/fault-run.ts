@@ -1,0 +1,302 @@
+import {
+  AccountApi,
+  createTestDirectory,
+  EventSocket,
+  Ledger,
+  startTestStack,
+  waitFor,
+  type Account,
+  type TestContext,
+  type TestStack,
+  type TestStackOptions,
+} from '@infrasignal/testkit';
+import { checkEvidence } from './checks/check-evidence.ts';
+import { checkAllSucceeded, checkRecovery, RECOVERY_LIMIT_MS, type ProcessHistory } from './checks/check-recovery.ts';
+import type { Counts, Violation } from './checks/evidence.ts';
+import { Load, PASSWORD } from './load.ts';
+import type { Random } from './random.ts';
+import { keepDeletedEvents, takeSnapshot } from './snapshot.ts';
+import { sumHistories, Victim } from './victim.ts';
+
+export interface FaultRunOptions {
+  readonly random: Random;
+  readonly progress: (line: string) => void;
+  /** Users with sockets. Default 100. */
+  readonly users?: number;
+  readonly socketsPerUser?: number;
+  /** Operations a second. Default 50; 0: none but those that the scenario makes itself. */
+  readonly ratePerSecond?: number;
+  readonly stack?: TestStackOptions;
+  /** How long the end waits for what is still on its way. Shorter where it is known never to come. */
+  readonly drainTimeoutMs?: number;
+  /** Plays clients that are broken, for a negative control. */
+  readonly chooseAfter?: (cursor: string | null) => string | null;
+}
+
+export interface FaultRunResult {
+  readonly violations: readonly Violation[];
+  readonly counts: Counts;
+  /** From the end of a fault until everything was through, the longest of them; Infinity: not within the limit. */
+  readonly recoveryMs: number;
+  /** How often each service's processes were killed. */
+  readonly kills: Readonly<Record<string, number>>;
+  /** What else a scenario measured, in words. */
+  readonly figures: readonly string[];
+  readonly ledger: Ledger;
+}
+
+const USERS = 100;
+const SOCKETS_PER_USER = 2;
+const RATE_PER_SECOND = 50;
+
+/** Clients of the feed of everything: with a cursor of their own kind. */
+const FEED_SOCKETS = 2;
+
+/** Registrations on the way at once while the scene is set. */
+const SETUP_CONCURRENCY = 16;
+
+/** What was not through by then is lost for the checks; a late arrival is reported as slow, not as lost. */
+const DRAIN_TIMEOUT_MS = 20_000;
+
+const CONNECT_TIMEOUT_MS = 20_000;
+
+/** Longer than any scenario: no client has to log in again, which would be an event of its own. */
+const ACCESS_TOKEN_TTL_SECONDS = 900;
+
+/** The system under load L, its clients, and the ledger of everything that happens. */
+export class FaultRun {
+  readonly ledger: Ledger;
+  readonly api: AccountApi;
+  readonly stack: TestStack;
+  readonly accounts: Account[] = [];
+  readonly sockets: EventSocket[] = [];
+  readonly figures: string[] = [];
+  readonly auths: Victim[];
+  readonly notifies: Victim[];
+  readonly broker: Victim;
+  readonly #options: FaultRunOptions;
+  #load: Load | null = null;
+  #firstUserIds: ReadonlySet<number> = new Set();
+  #phoneNumbers = 0;
+  /** Per fault that was waited for: how long it took, or what was missing when the time was up. */
+  readonly #recoveries: (number | string)[] = [];
+
+  private constructor(options: FaultRunOptions, stack: TestStack, probeDirectory: string) {
+    this.#options = options;
+    this.stack = stack;
+    this.ledger = new Ledger();
+    this.api = new AccountApi({ urls: stack.auths.map(({ url }) => url), ledger: this.ledger });
+    this.auths = stack.auths.map((process, at) => new Victim(`auth-service ${at + 1}`, process, probeDirectory));
+    this.notifies = stack.notifies.map((process, at) => new Victim(`notify-service ${at + 1}`, process, probeDirectory));
+    this.broker = new Victim('nats-server', stack.nats, null);
+  }
+
+  /** Everything is up, the users are registered, their sockets connected, nothing is under way. */
+  static async set(t: TestContext, options: FaultRunOptions): Promise<FaultRun> {
+    const probeDirectory = createTestDirectory(t, 'infrasignal-probe-');
+    const probe = {
+      NODE_OPTIONS: `--import ${new URL('process-probe.mjs', import.meta.url).href}`,
+      FAULT_PROBE_DIRECTORY: probeDirectory,
+    };
+    const stack = await startTestStack(t, {
+      hasGateway: false,
+      ...options.stack,
+      authEnv: { ...probe, ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS), ...options.stack?.authEnv },
+      // The public feed is open on the sockets' side only: auth-service is as it is in production.
+      notifyEnv: { ...probe, DEBUG: 'true', ...options.stack?.notifyEnv },
+    });
+    await keepDeletedEvents(stack.database);
+    const run = new FaultRun(options, stack, probeDirectory);
+    t.teardown(() => {
+      run.#close();
+    });
+    await run.#registerUsers(options.users ?? USERS);
+    await run.#connectSockets();
+    await run.#waitUntilQuiet();
+    for (const victim of run.#victims) await victim.measureBefore();
+    const rate = options.ratePerSecond ?? RATE_PER_SECOND;
+    options.progress(`${run.accounts.length} users, ${run.sockets.length} sockets, ${rate} operations a second`);
+    run.#startLoad(rate);
+    return run;
+  }
+
+  get #victims(): Victim[] {
+    return [...this.auths, ...this.notifies, this.broker];
+  }
+
+  nextPhoneNumber(): string {
+    this.#phoneNumbers += 1;
+    return `+33612${String(this.#phoneNumbers).padStart(6, '0')}`;
+  }
+
+  async register(): Promise<Account> {
+    const account = await this.api.register(this.nextPhoneNumber(), PASSWORD);
+    if (account === null) throw new Error(`a user could not be registered: ${this.ledger.operations.at(-1)?.note ?? ''}`);
+    return account;
+  }
+
+  /** Ends the load; what is on the way is waited for. */
+  async stopLoad(): Promise<void> {
+    await this.#load?.stop();
+    this.#load = null;
+  }
+
+  /** The fault is over: measures how long it takes until everything committed by now is marked and received. */
+  async measureRecovery(): Promise<void> {
+    const startedAt = performance.now();
+    const backlog = await this.#waitUntilThrough(await this.#readTarget(), RECOVERY_LIMIT_MS);
+    const tookMs = performance.now() - startedAt;
+    this.#recoveries.push(backlog ?? tookMs);
+    this.#options.progress(backlog === null ? `recovered after ${Math.round(tookMs)} ms` : `not recovered: ${backlog}`);
+  }
+
+  /** Milliseconds from `since` to the first notification that any client received after it. */
+  firstNotificationMs(since: number): number | null {
+    let first = Infinity;
+    for (const { connections } of this.ledger.clients) {
+      for (const { frames } of connections) {
+        const after = frames.filter(({ at, body }) => at >= since && body.id !== undefined);
+        first = Math.min(first, ...after.map(({ at }) => at));
+      }
+    }
+    return first === Infinity ? null : first - since;
+  }
+
+  /**
+   * Lets everything come to rest and judges the run.
+   * @param isAuthUnharmed the fault was elsewhere: no request may have noticed it
+   */
+  async finish({ isAuthUnharmed = false } = {}): Promise<FaultRunResult> {
+    await this.stopLoad();
+    const { drainTimeoutMs = DRAIN_TIMEOUT_MS, progress } = this.#options;
+    const backlog = await this.#waitUntilThrough(await this.#readTarget(), drainTimeoutMs);
+    if (backlog !== null) progress(`not through after ${drainTimeoutMs} ms: ${backlog}`);
+    this.api.closeIdle();
+    const processes = await this.#readHistories();
+    const snapshot = await takeSnapshot(this.stack);
+    const { violations, counts } = checkEvidence({ ...snapshot, ...this.#entries() });
+    const recovery = checkRecovery({ recoveries: this.#recoveries, processes });
+    const harmed = isAuthUnharmed ? checkAllSucceeded(this.ledger) : [];
+    const times = this.#recoveries.map((recovery) => (typeof recovery === 'number' ? recovery : Infinity));
+    return {
+      violations: [...violations, ...recovery, ...harmed],
+      counts,
+      recoveryMs: Math.max(...times),
+      kills: Object.fromEntries(processes.filter(({ kills }) => kills > 0).map(({ name, kills }) => [name, kills])),
+      figures: this.figures,
+      ledger: this.ledger,
+    };
+  }
+
+  async #readHistories(): Promise<ProcessHistory[]> {
+    const services = { 'auth-service': this.auths, 'notify-service': this.notifies, 'nats-server': [this.broker] };
+    const histories: ProcessHistory[] = [];
+    for (const [name, victims] of Object.entries(services)) {
+      const ofInstances: ProcessHistory[] = [];
+      for (const victim of victims) ofInstances.push(await victim.toHistory());
+      histories.push(sumHistories(name, ofInstances));
+    }
+    return histories;
+  }
+
+  #entries(): Pick<Ledger, 'operations' | 'clients'> {
+    const { operations, clients } = this.ledger;
+    return { operations, clients };
+  }
+
+  #startLoad(ratePerSecond: number): void {
+    if (ratePerSecond === 0) return;
+    const { random } = this.#options;
+    const nextPhoneNumber = (): string => this.nextPhoneNumber();
+    this.#load = new Load({ api: this.api, random, accounts: this.accounts, ratePerSecond, nextPhoneNumber });
+    this.#load.start();
+  }
+
+  async #registerUsers(count: number): Promise<void> {
+    for (let left = count; left > 0; left -= SETUP_CONCURRENCY) {
+      const batch = Array.from({ length: Math.min(left, SETUP_CONCURRENCY) }, () => this.register());
+      this.accounts.push(...(await Promise.all(batch)));
+    }
+    this.#firstUserIds = new Set(this.accounts.map(({ userId }) => userId));
+  }
+
+  async #connectSockets(): Promise<void> {
+    const { socketsPerUser = SOCKETS_PER_USER } = this.#options;
+    for (const { userId, access } of this.accounts) {
+      for (let at = 1; at <= socketsPerUser; at += 1) this.#addSocket(`user ${userId} socket ${at}`, userId, access);
+    }
+    for (let at = 1; at <= FEED_SOCKETS; at += 1) this.#addSocket(`feed ${at}`, null, null);
+    for (const socket of this.sockets) socket.start();
+    await waitFor(() => this.sockets.every(({ isConnected }) => isConnected), {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      description: `${this.sockets.length} sockets to be connected`,
+    });
+  }
+
+  #addSocket(name: string, userId: number | null, access: string | null): void {
+    const { random, chooseAfter } = this.#options;
+    const record = this.ledger.addClient(name, userId);
+    const urls = this.stack.notifies.map(({ url }) => url);
+    this.sockets.push(
+      new EventSocket({ urls, access, record, random, ...(chooseAfter === undefined ? {} : { chooseAfter }) }),
+    );
+  }
+
+  async #waitUntilQuiet(): Promise<void> {
+    this.api.closeIdle();
+    const backlog = await this.#waitUntilThrough(await this.#readTarget(), DRAIN_TIMEOUT_MS);
+    if (backlog !== null) throw new Error(`the system did not come to rest before the first fault: ${backlog}`);
+  }
+
+  /** What is committed now. */
+  async #readTarget(): Promise<Target> {
+    const { database } = this.stack;
+    const rows = await database.query<{ id: number; seq: number }>(
+      'select id::float8 as id, event_seq::float8 as seq from users',
+    );
+    const [last] = await database.query<{ id: number }>('select coalesce(max(id), 0)::float8 as id from outbox');
+    return { seqs: new Map(rows.map(({ id, seq }) => [id, seq])), lastRowId: last?.id ?? 0 };
+  }
+
+  /** @returns null when everything of the target is marked and received, else what was missing when the time was up */
+  async #waitUntilThrough(target: Target, timeoutMs: number): Promise<string | null> {
+    let backlog: string | null = 'not looked at';
+    const look = async (): Promise<boolean> => {
+      backlog = await this.#describeBacklog(target);
+      return backlog === null;
+    };
+    await waitFor(look, { timeoutMs }).catch(() => undefined);
+    return backlog;
+  }
+
+  async #describeBacklog({ seqs, lastRowId }: Target): Promise<string | null> {
+    const [row] = await this.stack.database.query<{ count: number }>(
+      'select count(*)::int as count from outbox where published_at is null and id <= $1',
+      [lastRowId],
+    );
+    const unpublished = row?.count ?? 0;
+    const away = this.sockets.filter(({ isConnected }) => !isConnected).length;
+    const behind = this.sockets.filter((socket) => this.#isBehind(socket, seqs)).length;
+    if (unpublished === 0 && away === 0 && behind === 0) return null;
+    const total = this.sockets.length;
+    return `${unpublished} rows unpublished, ${away} of ${total} sockets not connected, ${behind} behind`;
+  }
+
+  #isBehind({ newestSeqs, record }: EventSocket, seqs: ReadonlyMap<number, number>): boolean {
+    if (record.userId !== null) return (newestSeqs.get(record.userId) ?? 0) < (seqs.get(record.userId) ?? 0);
+    // The feed was connected when the users with sockets had registered and done nothing else.
+    return [...seqs].some(([id, seq]) => (newestSeqs.get(id) ?? Number(this.#firstUserIds.has(id))) < seq);
+  }
+
+  #close(): void {
+    for (const socket of this.sockets) socket.stop();
+    this.api.closeIdle();
+    void this.stopLoad();
+  }
+}
+
+interface Target {
+  /** The newest `seq` of each user. */
+  readonly seqs: ReadonlyMap<number, number>;
+  readonly lastRowId: number;
+}

@@ -1,0 +1,32 @@
+import type { TestContext } from '@infrasignal/testkit';
+import type { FaultRunResult } from './fault-run.ts';
+import type { Random } from './random.ts';
+
+export interface ScenarioContext {
+  readonly t: TestContext;
+  readonly random: Random;
+  /** How many kills; a scenario with a fixed number of faults ignores it. */
+  readonly kills: number;
+  readonly progress: (line: string) => void;
+}
+
+/** One kind of fault, with what has to hold after it. */
+export interface Scenario {
+  /** For instance `F1`. */
+  readonly id: string;
+  readonly title: string;
+  run(context: ScenarioContext): Promise<FaultRunResult>;
+  /** The same with a part that is broken on purpose, by the harness: the checks have to notice. */
+  readonly control: NegativeControl;
+}
+
+/** A broken part loses for good: there is no point in waiting long for what it lost. */
+export const CONTROL_DRAIN_TIMEOUT_MS = 3_000;
+
+export interface NegativeControl {
+  /** What is broken. */
+  readonly title: string;
+  /** Each has to match a violation, written as `I1 user 7: …`. */
+  readonly symptoms: readonly RegExp[];
+  run(context: ScenarioContext): Promise<FaultRunResult>;
+}

@@ -1,0 +1,8 @@
+import type { Scenario } from '../scenario.ts';
+import { authKilled } from './f1-auth-killed.ts';
+import { authKilledAt } from './f1-auth-killed-at.ts';
+import { notifyKilled } from './f2-notify-killed.ts';
+import { brokerKilled } from './f3-broker-killed.ts';
+
+/** Every scenario there is. A new one is a file beside these and a line here. */
+export const scenarios: readonly Scenario[] = [authKilled, authKilledAt, notifyKilled, brokerKilled];

@@ -1,0 +1,41 @@
+import { EVENTS_STREAM_NAME, parseEventSubject, type EventEnvelope } from '@infrasignal/shared';
+import { readStream, type TestStack } from '@infrasignal/testkit';
+import type { StoredEvent, StoredUser, StreamEvent } from './checks/evidence.ts';
+
+/** Published rows are deleted after a while; the checks need every one there ever was. */
+export async function keepDeletedEvents(database: TestStack['database']): Promise<void> {
+  await database.query('create table deleted_outbox as select * from outbox with no data');
+  await database.query(`
+    create function keep_deleted_event() returns trigger language plpgsql
+    as $$ begin insert into deleted_outbox select old.*; return old; end $$`);
+  await database.query(
+    'create trigger keep_deleted_event before delete on outbox for each row execute function keep_deleted_event()',
+  );
+}
+
+/** What the system holds: the tables and the stream, read past the services. */
+export async function takeSnapshot({ database, nats }: Pick<TestStack, 'database' | 'nats'>): Promise<{
+  users: StoredUser[];
+  outbox: StoredEvent[];
+  stream: StreamEvent[];
+}> {
+  const users = await database.query<StoredUser & Record<string, unknown>>(
+    `select id::float8 as id, phone_number as "phoneNumber", event_seq::float8 as "eventSeq" from users order by id`,
+  );
+  const outbox = await database.query<StoredEvent & Record<string, unknown>>(
+    `select event_id as "eventId", user_id::float8 as "userId", seq::float8 as seq, type,
+       payload->>'phone_number' as "phoneNumber", (extract(epoch from created_at) * 1000)::float8 as "createdAt",
+       published_at is not null as "isPublished"
+     from (select * from outbox union all select * from deleted_outbox) as events order by id`,
+  );
+  const messages = await readStream<EventEnvelope>({ url: nats.url, stream: EVENTS_STREAM_NAME });
+  const stream = messages.map(({ subject, sequence, headers, data }) => ({
+    position: sequence,
+    messageId: headers['Nats-Msg-Id']?.[0] ?? '',
+    eventId: data.id,
+    userId: parseEventSubject(subject)?.userId ?? 0,
+    seq: data.seq,
+    type: data.type,
+  }));
+  return { users, outbox, stream };
+}

@@ -1,0 +1,37 @@
+import t from 'tap';
+import { chooseSeed, createRandom } from './random.ts';
+import { findMissingSymptoms, formatViolations } from './report.ts';
+import type { Scenario } from './scenario.ts';
+
+/** What is asked of every run of the tests; `npm run faults` kills more often. */
+const KILLS = 20;
+
+/** A minute and a half on two free cores; the rest is for machines that do something else as well. */
+const TIMEOUT_MS = 300_000;
+
+/** A scenario in the length for every test run, then the same with a part broken on purpose, which must be noticed. */
+export function testScenario(title: string, scenario: Scenario): void {
+  t.setTimeout(2 * TIMEOUT_MS);
+  const seed = chooseSeed();
+  const comment = (line: string): void => {
+    t.comment(line);
+  };
+  t.test(title, { timeout: TIMEOUT_MS }, async (t) => {
+    t.comment(`seed ${seed}: FAULT_SEED=${seed} repeats the random choices`);
+    const { violations, counts, figures, kills, recoveryMs } = await scenario.run({
+      t,
+      random: createRandom(seed),
+      kills: KILLS,
+      progress: comment,
+    });
+    t.comment(JSON.stringify({ ...counts, kills, recoveryMs: Math.round(recoveryMs) }));
+    for (const figure of figures) t.comment(figure);
+    t.same(formatViolations(violations), [], 'every invariant holds');
+    t.ok(counts.ok > 0 && counts.frames > 0, 'something was asked and something was received');
+  });
+  t.test(`${title}; negative control: ${scenario.control.title}`, { timeout: TIMEOUT_MS }, async (t) => {
+    const random = createRandom(seed);
+    const { violations } = await scenario.control.run({ t, random, kills: KILLS, progress: comment });
+    t.same(findMissingSymptoms(violations, scenario.control.symptoms), [], 'the checks notice it');
+  });
+}
