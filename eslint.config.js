@@ -40,7 +40,7 @@ export default tseslint.config(
   },
   {
     // Each service's process entry hands the environment to its config.ts, which is the one that reads it.
-    files: ['services/*/src/server.ts'],
+    files: ['services/*/src/server.ts', 'services/auth-service/src/infrasignal.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

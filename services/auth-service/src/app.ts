@@ -8,29 +8,21 @@ import {
   securityHeadersPlugin,
   serverOptions,
 } from '@infrasignal/service-kit';
-import { AccessTokenVerifier } from '@infrasignal/token-verifier';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { AuthConfig } from './config.ts';
-import { accountsRoutes, AccountsService, meRoutes } from './features/accounts/index.ts';
-import { KeyRing, keysRoutes } from './features/keys/index.ts';
-import { PasswordPolicy, PasswordsService, passwordsRoutes } from './features/passwords/index.ts';
-import {
-  isAnySession,
-  isOtherSession,
-  RefreshTokens,
-  revokeSessions,
-  SessionOpener,
-  sessionsRoutes,
-  SessionsService,
-} from './features/sessions/index.ts';
-import { systemClock } from './lib/clock.ts';
-import { createPasswordHasher } from './lib/password-hasher.ts';
+import { createFeatures, secretKeysOf } from './features.ts';
+import { accountsRoutes, meRoutes } from './features/accounts/index.ts';
+import { keysRoutes } from './features/keys/index.ts';
+import { passwordChangeErrors, passwordErrors, passwordsRoutes } from './features/passwords/index.ts';
+import { serviceClientsRoutes } from './features/service-clients/index.ts';
+import { sessionsRoutes } from './features/sessions/index.ts';
 import { accessGuardPlugin } from './plugins/access-guard-plugin.ts';
 import { allowedHostsPlugin } from './plugins/allowed-hosts-plugin.ts';
 import { brokerPlugin } from './plugins/broker-plugin.ts';
 import { toUnavailableProblem } from './plugins/database-errors.ts';
 import { browserSessionPlugin } from './plugins/browser-session-plugin.ts';
 import { databasePlugin } from './plugins/database-plugin.ts';
+import { openapiPlugin } from './plugins/openapi-plugin.ts';
 import { outboxPlugin } from './plugins/outbox-plugin.ts';
 
 /** 16 KiB: the largest body there is, a registration, is under 2 KiB. */
@@ -74,6 +66,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     exposedHeaders: ['retry-after'],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
+  await app.register(openapiPlugin, { isDebug: config.isDebug });
   await app.register(databasePlugin, { databaseUrl: config.databaseUrl, poolMax: config.databasePoolMax });
   await app.register(brokerPlugin, { natsUrl: config.natsUrl });
   await app.register(outboxPlugin, {
@@ -85,80 +78,31 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
   return app;
 }
 
-/** The key ring, alive for as long as the app is. */
-async function loadKeyRing(app: FastifyInstance, config: AuthConfig, secretKeys: SecretKeys): Promise<KeyRing> {
-  const keyRing = await KeyRing.load({
+async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promise<void> {
+  const features = await createFeatures(config, {
     db: app.db,
-    secretKeys,
-    issuer: config.tokenIssuer,
-    audience: config.tokenAudience,
-    accessTtlSeconds: config.accessTokenTtlSeconds,
-    rotationDays: config.signingKeyRotationDays,
+    announceEvent: () => app.announceEvent(),
     onError: (error) => app.log.warn({ err: error }, 'signing keys not checked, trying again'),
   });
+  const { keyRing, sessions, sessionOpener } = features;
   app.addHook('onReady', async () => keyRing.start());
   app.addHook('onClose', async () => keyRing.stop());
-  return keyRing;
-}
-
-type SecretKeys = readonly [string, ...string[]];
-
-async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promise<void> {
-  const secretKeys: SecretKeys = [config.secretKey, ...config.secretKeyFallbacks];
-  const keyRing = await loadKeyRing(app, config, secretKeys);
-  const refreshTokens = new RefreshTokens(secretKeys);
-  const sessionOpener = new SessionOpener({
-    sign: (claims) => keyRing.sign(claims),
-    refreshTokens,
-    clock: systemClock,
-    accessTtlSeconds: config.accessTokenTtlSeconds,
-    idleTtlSeconds: config.sessionIdleTtlSeconds,
-    ttlSeconds: config.sessionTtlSeconds,
-  });
-  const common = {
-    db: app.db,
-    hasher: await createPasswordHasher({ memoryKib: config.argon2MemoryKib, iterations: config.argon2Iterations }),
-    region: config.defaultRegion,
-    announceEvent: () => app.announceEvent(),
-  };
-  const sessions = new SessionsService({
-    ...common,
-    sessionOpener,
-    refreshTokens,
-    verifier: new AccessTokenVerifier({
-      issuer: config.tokenIssuer,
-      audience: config.tokenAudience,
-      keys: { find: (kid) => keyRing.findPublicKeyPem(kid) },
-    }),
-    idleTtlSeconds: config.sessionIdleTtlSeconds,
-  });
-  const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
-  const passwords = new PasswordsService({
-    ...common,
-    policy,
-    endOtherSessions: (tx, userId, sessionId) =>
-      revokeSessions(tx, { userId, which: isOtherSession(sessionId), reason: 'password_changed' }),
-  });
-  const accounts = new AccountsService({
-    ...common,
-    checkPassword: (password, context) => policy.check(password, context),
-    provePassword: (userId, password) => passwords.prove(userId, password),
-    endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
-  });
 
   await app.register(browserSessionPlugin, {
-    secretKeys,
+    secretKeys: secretKeysOf(config),
     allowedOrigins: config.allowedOrigins,
     isDebug: config.isDebug,
   });
   await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
   await app.register(keysRoutes(keyRing));
   await app.register(
-    accountsRoutes(accounts, (request) =>
+    accountsRoutes(features.accounts, (request) =>
       sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),
+      Object.values(passwordErrors),
     ),
   );
-  await app.register(meRoutes(accounts));
-  await app.register(passwordsRoutes(passwords));
+  await app.register(meRoutes(features.accounts, Object.values(passwordChangeErrors)));
+  await app.register(passwordsRoutes(features.passwords));
   await app.register(sessionsRoutes(sessions));
+  await app.register(serviceClientsRoutes(features.serviceClients));
 }

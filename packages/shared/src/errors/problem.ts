@@ -24,7 +24,13 @@ export const ProblemSchema = Type.Object(
     request_id: Type.String(),
     errors: Type.Optional(Type.Array(FieldProblemSchema)),
   },
-  { $id: 'Problem', additionalProperties: true },
+  {
+    $id: 'Problem',
+    additionalProperties: true,
+    description:
+      'An error (RFC 9457). For each field in `errors` there is also a member of the field’s name with its texts, as ' +
+      'Django REST Framework sent them: `"phone_number": ["…"]`.',
+  },
 );
 export type Problem = Static<typeof ProblemSchema> & Record<string, unknown>;
 

@@ -8,6 +8,8 @@ export const SessionRevokedReasonSchema = Type.Union([
   Type.Literal('session_ended', { description: 'Ended from the list of sessions.' }),
   Type.Literal('password_changed'),
   Type.Literal('refresh_reuse', { description: 'A used refresh token came back: one of two holders is a thief.' }),
+  Type.Literal('scopes_changed', { description: 'What the account may do was changed; a new login has it.' }),
+  Type.Literal('client_revoked', { description: 'The credentials of a service were revoked.' }),
   Type.Literal('user_disabled'),
   Type.Literal('user_deleted'),
 ]);

@@ -21,6 +21,15 @@ export const SessionModeSchema = Type.Object(
   { additionalProperties: false },
 );
 
+const exampleAccess = {
+  access: 'eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIxIn0.bm90IGEgcmVhbCBvbmU',
+  user_id: 1,
+  phone_number: '0123456789',
+  token_type: 'Bearer',
+  expires_in: 300,
+  refresh_expires_in: 604_800,
+};
+
 /** What token routes answer in either mode: {@link TokenResponseSchema}, or without `refresh` and with `csrf_token`. */
 export const TokenAnswerSchema = Type.Object(
   {
@@ -30,5 +39,13 @@ export const TokenAnswerSchema = Type.Object(
       Type.String({ description: 'Cookie mode only: unsafe requests carry it in `X-CSRF-Token`.' }),
     ),
   },
-  { $id: 'TokenAnswer', additionalProperties: false },
+  {
+    $id: 'TokenAnswer',
+    additionalProperties: false,
+    description: 'The tokens of a session, and how long they live.',
+    examples: [
+      { refresh: 'v1.2f0a7c1e-4b8c-4a52-9a41-0b6d4f6f2c11.1.bm90IGEgcmVhbCBvbmU', ...exampleAccess },
+      { ...exampleAccess, csrf_token: 'bm90IGEgcmVhbCBvbmUsIG9ubHkgYW4gZXhhbXBsZQ' },
+    ],
+  },
 );

@@ -57,6 +57,12 @@ function readCsrfHeader(request: FastifyRequest): string {
   return typeof value === 'string' ? value : '';
 }
 
+/** Names of the cookies. Browsers refuse the `__Host-` prefix and Secure cookies on plain http, which DEBUG is for. */
+export function cookieNames(isDebug: boolean): { access: string; refresh: string; csrf: string } {
+  const prefix = isDebug ? 'infrasignal_' : '__Host-infrasignal_';
+  return { access: `${prefix}access`, refresh: `${prefix}refresh`, csrf: `${prefix}csrf` };
+}
+
 /** A token bound to the session by HMAC (OWASP's signed double-submit): another session's is worth nothing. */
 function createCsrfTokens(secretKeys: BrowserSessionOptions['secretKeys']): {
   encode: (sessionId: string) => string;
@@ -86,8 +92,7 @@ function assertOrigin(request: FastifyRequest, allowedOrigins: ReadonlySet<strin
 async function browserSession(app: FastifyInstance, options: BrowserSessionOptions): Promise<void> {
   await app.register(cookie);
   const { secretKeys, isDebug } = options;
-  const prefix = isDebug ? 'infrasignal_' : '__Host-infrasignal_';
-  const names = { access: `${prefix}access`, refresh: `${prefix}refresh`, csrf: `${prefix}csrf` };
+  const names = cookieNames(isDebug);
   const base = { path: '/', secure: !isDebug, sameSite: 'strict', httpOnly: true } satisfies CookieSerializeOptions;
   const csrf = createCsrfTokens(secretKeys);
   const allowedOrigins = new Set(options.allowedOrigins);

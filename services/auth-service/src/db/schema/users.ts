@@ -6,9 +6,13 @@ export const users = pgTable(
   'users',
   {
     id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
-    /** E.164: the identity of the account, whatever way the number was typed. */
-    phoneNumberE164: text('phone_number_e164').notNull().unique('users_phone_number_e164_unique'),
-    /** As the user wrote it; what the inherited contract answers with. */
+    /** A person, or another team's service: that has scopes, sessions and revocations like a person, and no number. */
+    kind: text('kind', { enum: ['person', 'service'] })
+      .notNull()
+      .default('person'),
+    /** E.164: the identity of the account, whatever way the number was typed. Null for a service. */
+    phoneNumberE164: text('phone_number_e164').unique('users_phone_number_e164_unique'),
+    /** As the user wrote it; what the inherited contract answers with. Of a service its name. */
     phoneNumber: text('phone_number').notNull(),
     /** Domain folded to lower case; the local part belongs to its mail server and keeps its case. */
     email: text('email').unique('users_email_unique'),
@@ -27,6 +31,8 @@ export const users = pgTable(
   },
   (table) => [
     check('users_phone_number_e164_form', sql`${table.phoneNumberE164} ~ '^\\+[1-9][0-9]{3,14}$'`),
+    check('users_person_has_number', sql`(${table.kind} = 'person') = (${table.phoneNumberE164} is not null)`),
+    check('users_kind_known', sql`${table.kind} in ('person', 'service')`),
     check('users_event_seq_positive', sql`${table.eventSeq} >= 0`),
   ],
 );

@@ -79,7 +79,8 @@ const profileColumns = {
 /** What the account says of its user; null when it is gone. */
 export async function findProfile(db: Database, userId: number): Promise<Profile | null> {
   const [row] = await db.select(profileColumns).from(users).where(eq(users.id, userId));
-  return row ?? null;
+  // A service has credentials but no profile: nothing about it is personal.
+  return row?.phoneNumberE164 == null ? null : { ...row, phoneNumberE164: row.phoneNumberE164 };
 }
 
 /** The profile and everything else that is held about a user, for the user to have. Secrets are not the user's data. */

@@ -1,18 +1,41 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { SessionModeSchema, TokenAnswerSchema } from '@infrasignal/shared';
+import { commonErrors, SessionModeSchema, TokenAnswerSchema, type ErrorDefinition } from '@infrasignal/shared';
 import type { FastifyRequest } from 'fastify';
+import { phoneNumberErrors } from '../../lib/phone-number.ts';
+import { publicRoute } from '../../plugins/openapi-security.ts';
+import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 import { RegisterBodySchema } from './accounts-schemas.ts';
 import type { AccountsService, FirstSession } from './accounts-service.ts';
 
-/** `POST /api/register/` */
+function registerSchema(passwordErrors: readonly ErrorDefinition[]) {
+  return {
+    operationId: 'register',
+    summary: 'Create an account and log in',
+    description: 'The password is refused if it is short or among the first that an attacker would try.',
+    tags: ['Accounts'],
+    security: publicRoute,
+    body: RegisterBodySchema,
+    querystring: SessionModeSchema,
+    response: { 201: TokenAnswerSchema },
+    errors: [commonErrors.forbidden_origin],
+    fieldErrors: {
+      phone_number: [phoneNumberErrors.invalid_phone_number, accountErrors.phone_number_taken],
+      email: [accountFieldErrors.invalid_email, accountErrors.email_taken],
+      password: passwordErrors,
+    },
+  };
+}
+
+/** `POST /api/register/`. @param passwordErrors what the password policy refuses with */
 export function accountsRoutes(
   service: AccountsService,
   openSession: (request: FastifyRequest) => FirstSession,
+  passwordErrors: readonly ErrorDefinition[],
 ): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.post(
       '/api/register',
-      { schema: { body: RegisterBodySchema, querystring: SessionModeSchema, response: { 201: TokenAnswerSchema } } },
+      { schema: registerSchema(passwordErrors) },
       async (request, reply) => {
         const isCookieMode = request.query.session === 'cookie';
         if (isCookieMode) app.browserSessions.assertOrigin(request);

@@ -19,7 +19,12 @@ export const RegisterBodySchema = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [
+      { phone_number: '0123456789', password: 'correct horse battery', email: 'user@example.com' },
+    ],
+  },
 );
 export type RegisterBody = Static<typeof RegisterBodySchema>;
 
@@ -34,7 +39,21 @@ const profileProperties = {
   last_login_at: NullableDateTime,
 };
 
-export const ProfileSchema = Type.Object(profileProperties, { $id: 'Profile', additionalProperties: false });
+const exampleProfile = {
+  user_id: 1,
+  phone_number: '01 23 45 67 89',
+  phone_number_e164: '+33123456789',
+  email: 'user@example.com',
+  created_at: '2026-01-05T09:30:00.000Z',
+  last_login_at: '2026-03-01T17:45:12.345Z',
+};
+
+export const ProfileSchema = Type.Object(profileProperties, {
+  $id: 'Profile',
+  additionalProperties: false,
+  description: 'One’s account.',
+  examples: [exampleProfile],
+});
 
 export const ExportSchema = Type.Object(
   {
@@ -62,7 +81,37 @@ export const ExportSchema = Type.Object(
       { description: 'Events that are still in the outbox; older ones age out of the event log within 7 days.' },
     ),
   },
-  { $id: 'Export', additionalProperties: false },
+  {
+    $id: 'Export',
+    additionalProperties: false,
+    description: 'All that is held, as a file to keep.',
+    examples: [
+      {
+        ...exampleProfile,
+        scopes: [],
+        sessions: [
+          {
+            id: '2f0a7c1e-4b8c-4a52-9a41-0b6d4f6f2c11',
+            created_at: '2026-03-01T17:45:12.345Z',
+            last_used_at: '2026-03-01T18:00:00.000Z',
+            expires_at: '2026-03-08T18:00:00.000Z',
+            revoked_at: null,
+            user_agent: 'Mozilla/5.0',
+            address: '192.0.2.0/24',
+          },
+        ],
+        events: [
+          {
+            id: '8c6f6a7e-9d1b-4c59-8f3e-5b1f8a0e7d21',
+            type: 'user.login',
+            seq: 2,
+            time: '2026-03-01T17:45:12.345Z',
+            data: { phone_number: '01 23 45 67 89' },
+          },
+        ],
+      },
+    ],
+  },
 );
 
 const CurrentPassword = Type.String({ minLength: 1, maxLength: PASSWORD_TEXT_LENGTH_MAX });
@@ -74,10 +123,13 @@ export const ProfileChangeBodySchema = Type.Object(
     }),
     current_password: CurrentPassword,
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ email: 'new.address@example.com', current_password: 'correct horse battery' }],
+  },
 );
 
 export const AccountDeletionBodySchema = Type.Object(
   { current_password: CurrentPassword },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ current_password: 'correct horse battery' }] },
 );

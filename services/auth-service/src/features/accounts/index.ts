@@ -3,3 +3,4 @@ export { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 export { accountsRoutes } from './accounts-routes.ts';
 export { meRoutes } from './me-routes.ts';
 export { AccountsService } from './accounts-service.ts';
+export { changeScope, findAccount, grantableScopes, type GrantableScope } from './account-scopes.ts';

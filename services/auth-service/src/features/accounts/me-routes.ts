@@ -1,6 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ErrorDefinition } from '@infrasignal/shared';
 import { Type, type Static } from 'typebox';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { guardedChange, guardedRead } from '../../plugins/openapi-security.ts';
+import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 import {
   AccountDeletionBodySchema,
   ExportSchema,
@@ -22,20 +25,66 @@ function toBody(profile: Profile): Static<typeof ProfileSchema> {
   };
 }
 
-/** `/api/me/`: one's own account, read, changed, exported, deleted. */
-export function meRoutes(service: AccountsService): FastifyPluginAsyncTypebox {
+const tags = ['Accounts'];
+
+const getSchema = {
+  operationId: 'getMe',
+  summary: 'Read one’s account',
+  tags,
+  security: guardedRead,
+  response: { 200: ProfileSchema },
+};
+
+const changeSchema = {
+  operationId: 'changeMe',
+  summary: 'Change the e-mail address',
+  description: 'Needs the password: whoever holds the address may one day get back in with it.',
+  tags,
+  security: guardedChange,
+  body: ProfileChangeBodySchema,
+  response: { 200: ProfileSchema },
+};
+
+const deleteSchema = {
+  operationId: 'deleteMe',
+  summary: 'Delete one’s account',
+  description: 'Needs the password. Ends all sessions, removes the personal data and frees the phone number.',
+  tags,
+  security: guardedChange,
+  body: AccountDeletionBodySchema,
+  response: { 204: Type.Null({ description: 'The account is gone.' }) },
+};
+
+const exportSchema = {
+  operationId: 'exportMe',
+  summary: 'Export everything that is held about oneself',
+  tags,
+  security: guardedRead,
+  response: { 200: ExportSchema },
+};
+
+/**
+ * `/api/me/`: one's own account, read, changed, exported, deleted.
+ * @param proofErrors what a password that proves nothing is refused with
+ */
+export function meRoutes(
+  service: AccountsService,
+  proofErrors: readonly ErrorDefinition[],
+): FastifyPluginAsyncTypebox {
+  const current_password = proofErrors;
+  const email = [accountFieldErrors.invalid_email, accountErrors.email_taken];
   return async (app) => {
     app.addHook('onRequest', (request) => app.requireAccess(request));
     // Personal data is in no cache.
     app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
 
-    app.get('/api/me', { schema: { response: { 200: ProfileSchema } } }, async (request) =>
+    app.get('/api/me', { schema: getSchema }, async (request) =>
       toBody(await service.getProfile(getAccessHolder(request).userId)),
     );
 
     app.patch(
       '/api/me',
-      { schema: { body: ProfileChangeBodySchema, response: { 200: ProfileSchema } } },
+      { schema: { ...changeSchema, fieldErrors: { current_password, email } } },
       async (request) => {
         const { email, current_password: currentPassword } = request.body;
         return toBody(await service.changeEmail(getAccessHolder(request).userId, email, currentPassword));
@@ -44,14 +93,14 @@ export function meRoutes(service: AccountsService): FastifyPluginAsyncTypebox {
 
     app.delete(
       '/api/me',
-      { schema: { body: AccountDeletionBodySchema, response: { 204: Type.Null() } } },
+      { schema: { ...deleteSchema, fieldErrors: { current_password } } },
       async (request, reply) => {
         await service.delete(getAccessHolder(request).userId, request.body.current_password);
         return reply.code(204).send(null);
       },
     );
 
-    app.get('/api/me/export', { schema: { response: { 200: ExportSchema } } }, async (request, reply) => {
+    app.get('/api/me/export', { schema: exportSchema }, async (request, reply) => {
       const everything = await service.exportEverything(getAccessHolder(request).userId);
       reply.header('content-disposition', 'attachment; filename="infrasignal-export.json"');
       return {

@@ -1,20 +1,30 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { createHash } from 'node:crypto';
+import { isKnownTag, toEntityTag } from '../../lib/entity-tag.ts';
+import { publicRoute } from '../../plugins/openapi-security.ts';
 import { JwksSchema } from './keys-schemas.ts';
 import type { KeyRing } from './keys-service.ts';
 
 /** Verifiers may keep the set for 5 minutes; a key is published long before anything is signed with it. */
 const MAX_AGE_SECONDS = 300;
 
+const schema = {
+  operationId: 'getSigningKeys',
+  summary: 'The public keys of access tokens',
+  description: 'A JSON Web Key Set (RFC 7517). Fetch it again when a token names a `kid` that is not in it.',
+  tags: ['Keys'],
+  security: publicRoute,
+  response: { 200: JwksSchema, 304: Type.Null({ description: 'It is the one that `If-None-Match` names.' }) },
+};
+
 /** `GET /.well-known/jwks.json`: public parts only. */
 export function keysRoutes(keyRing: KeyRing): FastifyPluginAsyncTypebox {
   return async (app) => {
-    app.get('/.well-known/jwks.json', { schema: { response: { 200: JwksSchema, 304: Type.Null() } } }, async (request, reply) => {
+    app.get('/.well-known/jwks.json', { schema }, async (request, reply) => {
       const jwks = { keys: keyRing.published() };
-      const etag = `"${createHash('sha256').update(JSON.stringify(jwks)).digest('base64url')}"`;
+      const etag = toEntityTag(JSON.stringify(jwks));
       reply.header('cache-control', `public, max-age=${MAX_AGE_SECONDS}`).header('etag', etag);
-      if (request.headers['if-none-match'] === etag) return reply.code(304).send(null);
+      if (isKnownTag(request.headers['if-none-match'], etag)) return reply.code(304).send(null);
       return jwks;
     });
   };

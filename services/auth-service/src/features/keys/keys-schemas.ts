@@ -17,5 +17,24 @@ export const JwksSchema = Type.Object(
       ),
     ),
   },
-  { $id: 'Jwks', additionalProperties: false },
+  {
+    $id: 'Jwks',
+    additionalProperties: false,
+    description: 'The keys that verify access tokens which may still be alive, newest first.',
+    examples: [
+      {
+        keys: [
+          {
+            kty: 'OKP',
+            crv: 'Ed25519',
+            // RFC 8037 appendix A.2
+            x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+            kid: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+            alg: 'EdDSA',
+            use: 'sig',
+          },
+        ],
+      },
+    ],
+  },
 );

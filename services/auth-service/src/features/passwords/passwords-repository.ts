@@ -7,7 +7,7 @@ import type { Database } from '../../plugins/database-plugin.ts';
 
 export interface PasswordHolder {
   readonly passwordHash: string | null;
-  readonly phoneNumberE164: string;
+  readonly phoneNumberE164: string | null;
   readonly phoneNumber: string;
   readonly email: string | null;
 }

@@ -1,7 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { guardedChange } from '../../plugins/openapi-security.ts';
+import { passwordChangeErrors, passwordErrors } from './passwords-errors.ts';
 import { PasswordChangeBodySchema, PasswordChangedSchema } from './passwords-schemas.ts';
 import type { PasswordsService } from './passwords-service.ts';
+
+const schema = {
+  operationId: 'changePassword',
+  summary: 'Change the password',
+  description: 'Ends all other sessions.',
+  tags: ['Passwords'],
+  security: guardedChange,
+  body: PasswordChangeBodySchema,
+  response: { 200: PasswordChangedSchema },
+  fieldErrors: {
+    current_password: Object.values(passwordChangeErrors),
+    new_password: Object.values(passwordErrors),
+  },
+};
 
 /** `POST /api/password/change/` */
 export function passwordsRoutes(service: PasswordsService): FastifyPluginAsyncTypebox {
@@ -10,7 +26,7 @@ export function passwordsRoutes(service: PasswordsService): FastifyPluginAsyncTy
       '/api/password/change',
       {
         onRequest: (request) => app.requireAccess(request),
-        schema: { body: PasswordChangeBodySchema, response: { 200: PasswordChangedSchema } },
+        schema,
       },
       async (request) => {
         const { current_password: current, new_password: next } = request.body;

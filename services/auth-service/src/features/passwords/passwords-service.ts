@@ -59,7 +59,7 @@ export class PasswordsService {
     const { userId, sessionId } = caller;
     const holder = await findPasswordHolder(db, userId);
     const problem = policy.check(passwords.next, {
-      phoneNumbers: holder === null ? [] : [holder.phoneNumberE164, holder.phoneNumber],
+      phoneNumbers: [holder?.phoneNumberE164, holder?.phoneNumber].filter((number) => number != null),
       email: holder?.email ?? null,
     });
     if (problem !== null) {

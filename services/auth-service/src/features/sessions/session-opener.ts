@@ -62,25 +62,34 @@ export class SessionOpener {
     };
   }
 
-  /** The tokens of a session at one counter, as every route answers them. */
-  toTokens(user: SessionUser, sessionId: string, counter: number, refreshTtlSeconds: number): TokenResponse {
-    const { sign, refreshTokens, clock, accessTtlSeconds } = this.#options;
+  /** An access token of a session, and its life in seconds. */
+  issueAccess(
+    { userId, scopes }: Pick<SessionUser, 'userId' | 'scopes'>,
+    sessionId: string,
+  ): { access: string; expiresIn: number } {
+    const { sign, clock, accessTtlSeconds } = this.#options;
     const access = sign({
-      sub: String(user.userId),
-      user_id: user.userId,
+      sub: String(userId),
+      user_id: userId,
       sid: sessionId,
       jti: randomUUID(),
       token_type: 'access',
-      ...(user.scopes.length === 0 ? {} : { scope: user.scopes.join(' ') }),
+      ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
       exp: Math.floor(clock() / 1000) + accessTtlSeconds,
     });
+    return { access, expiresIn: accessTtlSeconds };
+  }
+
+  /** The tokens of a session at one counter, as every route answers them. */
+  toTokens(user: SessionUser, sessionId: string, counter: number, refreshTtlSeconds: number): TokenResponse {
+    const { access, expiresIn } = this.issueAccess(user, sessionId);
     return {
-      refresh: refreshTokens.encode({ sessionId, counter }),
+      refresh: this.#options.refreshTokens.encode({ sessionId, counter }),
       access,
       user_id: user.userId,
       phone_number: user.phoneNumber,
       token_type: 'Bearer',
-      expires_in: accessTtlSeconds,
+      expires_in: expiresIn,
       refresh_expires_in: refreshTtlSeconds,
     };
   }

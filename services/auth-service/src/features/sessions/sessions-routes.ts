@@ -2,7 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors, fieldErrors, SessionModeSchema, TokenAnswerSchema } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
+import { phoneNumberErrors } from '../../lib/phone-number.ts';
 import { getAccessHolder, readBearerToken } from '../../plugins/access-guard-plugin.ts';
+import { anyToken, guardedChange, guardedRead, publicRoute, refreshToken } from '../../plugins/openapi-security.ts';
 import { sessionErrors } from './sessions-errors.ts';
 import {
   EndedSessionsSchema,
@@ -16,8 +18,84 @@ import {
 } from './sessions-schemas.ts';
 import type { SessionsService } from './sessions-service.ts';
 
-const EmptySchema = Type.Object({}, { additionalProperties: false });
-const NoContentSchema = Type.Null();
+const tags = ['Sessions'];
+
+const loginSchema = {
+  operationId: 'logIn',
+  summary: 'Log in',
+  description:
+    'With `?session=cookie` the tokens are set as cookies for a browser: the body then has no `refresh`, but a ' +
+    '`csrf_token`.',
+  tags,
+  security: publicRoute,
+  body: LoginBodySchema,
+  querystring: SessionModeSchema,
+  response: { 200: TokenAnswerSchema },
+  errors: [sessionErrors.invalid_credentials, commonErrors.forbidden_origin],
+  fieldErrors: { phone_number: [phoneNumberErrors.invalid_phone_number] },
+};
+
+const refreshSchema = {
+  operationId: 'refreshSession',
+  summary: 'Exchange a refresh token for its successor and an access token',
+  description:
+    'For 10 seconds after the first exchange the same token gets the same successor, so an answer that was lost or ' +
+    'several tabs at once do no harm. A token that is used later than that ends its session. With `?session=cookie` ' +
+    'the token comes in its cookie and the body is left out.',
+  tags,
+  security: refreshToken,
+  body: RefreshBodySchema,
+  querystring: SessionModeSchema,
+  response: { 200: TokenAnswerSchema },
+  errors: [sessionErrors.invalid_refresh_token],
+};
+
+const verifySchema = {
+  operationId: 'verifyToken',
+  summary: 'Ask whether a token would be accepted now',
+  tags,
+  security: publicRoute,
+  body: VerifyBodySchema,
+  response: { 200: Type.Object({}, { additionalProperties: false, description: 'It would.', examples: [{}] }) },
+  errors: [commonErrors.invalid_token],
+};
+
+const logoutSchema = {
+  operationId: 'logOut',
+  summary: 'End this session',
+  description: 'Takes whatever belongs to the session, expired or unknown too. Its sockets are closed within a second.',
+  tags,
+  security: anyToken,
+  body: LogoutBodySchema,
+  response: { 204: Type.Null({ description: 'The session, if there was one, has ended.' }) },
+};
+
+const logoutEverywhereSchema = {
+  operationId: 'logOutEverywhere',
+  summary: 'End all sessions',
+  tags,
+  security: guardedChange,
+  body: LogoutEverywhereBodySchema,
+  response: { 200: EndedSessionsSchema },
+};
+
+const listSchema = {
+  operationId: 'listSessions',
+  summary: 'List one’s live sessions',
+  tags,
+  security: guardedRead,
+  response: { 200: SessionListSchema },
+};
+
+const endSchema = {
+  operationId: 'endSession',
+  summary: 'End one of one’s sessions',
+  tags,
+  security: guardedChange,
+  params: SessionParamsSchema,
+  response: { 204: Type.Null({ description: 'The session has ended.' }) },
+  errors: [sessionErrors.session_not_found],
+};
 
 /** Getting tokens and renewing them: the paths of the Django original and of SimpleJWT. */
 function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
@@ -27,7 +105,7 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
 
     app.post(
       '/api/login',
-      { schema: { body: LoginBodySchema, querystring: SessionModeSchema, response: { 200: TokenAnswerSchema } } },
+      { schema: loginSchema },
       async (request, reply) => {
         const isCookieMode = request.query.session === 'cookie';
         // Nobody may log a browser in to an account of their own choosing from another site.
@@ -40,7 +118,7 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
 
     app.post(
       '/api/token/refresh',
-      { schema: { body: RefreshBodySchema, querystring: SessionModeSchema, response: { 200: TokenAnswerSchema } } },
+      { schema: refreshSchema },
       async (request, reply) => {
         if (request.query.session !== 'cookie') {
           if (request.body === null) throw missingRefresh();
@@ -57,7 +135,7 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
 
     app.post(
       '/api/token/verify',
-      { schema: { body: VerifyBodySchema, response: { 200: EmptySchema } } },
+      { schema: verifySchema },
       async (request) => {
         if (await service.isGood(request.body.token)) return {};
         throw new ProblemError(commonErrors.invalid_token, {
@@ -78,7 +156,7 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.post(
       '/api/logout',
-      { schema: { body: LogoutBodySchema, response: { 204: NoContentSchema } } },
+      { schema: logoutSchema },
       async (request, reply) => {
         const access = readBearerToken(request);
         if (access !== null) await service.logOutByAccessToken(access);
@@ -99,7 +177,7 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
       '/api/logout/all',
       {
         onRequest: (request) => app.requireAccess(request),
-        schema: { body: LogoutEverywhereBodySchema, response: { 200: EndedSessionsSchema } },
+        schema: logoutEverywhereSchema,
       },
       async (request) => {
         const holder = getAccessHolder(request);
@@ -114,7 +192,7 @@ function sessionListRoutes(service: SessionsService): FastifyPluginAsyncTypebox 
   return async (app) => {
     app.addHook('onRequest', (request) => app.requireAccess(request));
 
-    app.get('/api/sessions', { schema: { response: { 200: SessionListSchema } } }, async (request) => {
+    app.get('/api/sessions', { schema: listSchema }, async (request) => {
       const { userId, sessionId } = getAccessHolder(request);
       const sessions = await service.listSessions(userId);
       return {
@@ -131,7 +209,7 @@ function sessionListRoutes(service: SessionsService): FastifyPluginAsyncTypebox 
 
     app.delete(
       '/api/sessions/:session_id',
-      { schema: { params: SessionParamsSchema, response: { 204: NoContentSchema } } },
+      { schema: endSchema },
       async (request, reply) => {
         await service.endSession(getAccessHolder(request).userId, request.params.session_id);
         return reply.code(204).send(null);

@@ -1,4 +1,4 @@
-import { commonErrors, type TokenResponse } from '@infrasignal/shared';
+import { commonErrors, type SessionRevokedReason, type TokenResponse } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { InvalidTokenError, type AccessTokenVerifier } from '@infrasignal/token-verifier';
 import type { CountryCode } from 'libphonenumber-js/max';
@@ -155,6 +155,11 @@ export class SessionsService {
   async logOutEverywhere({ userId, sessionId }: SessionHolder, keepsCurrent: boolean): Promise<number> {
     const which = keepsCurrent ? isOtherSession(sessionId) : isAnySession;
     return this.#revoke({ userId, which, reason: 'logout_everywhere' });
+  }
+
+  /** Ends all sessions of a user by order of somebody else: an operator, or a withdrawn right. @returns how many */
+  async endAllSessions(userId: number, reason: SessionRevokedReason): Promise<number> {
+    return this.#revoke({ userId, which: isAnySession, reason });
   }
 
   async listSessions(userId: number): Promise<ListedSession[]> {

@@ -1,0 +1,115 @@
+import { ConfigurationError } from '@infrasignal/service-kit';
+import { drizzle } from 'drizzle-orm/node-postgres';
+import pg from 'pg';
+import { parseArgs } from 'node:util';
+import { loadConfig } from '../config.ts';
+import { migrateDatabase } from '../db/migrate.ts';
+import * as schema from '../db/schema/index.ts';
+import { createFeatures } from '../features.ts';
+import { CommandError, type Command, type CommandContext } from './command.ts';
+import { rotateKeys } from './key-commands.ts';
+import { grantScope, showScopes, withdrawScope } from './scope-commands.ts';
+import {
+  createServiceClient,
+  listServiceClients,
+  revokeServiceClient,
+  rotateServiceClient,
+} from './service-client-commands.ts';
+
+const commands: readonly Command[] = [
+  rotateKeys,
+  grantScope,
+  withdrawScope,
+  showScopes,
+  createServiceClient,
+  listServiceClients,
+  rotateServiceClient,
+  revokeServiceClient,
+];
+
+export interface Terminal {
+  readonly out: (line: string) => void;
+  readonly error: (line: string) => void;
+}
+
+/** Exit codes: 0 done, 1 failed, 2 typed wrong or names something that does not exist, 78 configuration. */
+const EXIT = { done: 0, failed: 1, usage: 2, configuration: 78 } as const;
+
+function helpOf(command: Command): string[] {
+  const usage = ['infrasignal', command.name, command.usage].filter((part) => part !== '').join(' ');
+  return [`usage: ${usage} [--json]`, '', command.summary, '', 'For instance:', ...command.examples.map((e) => `  ${e}`)];
+}
+
+function help(): string[] {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  return [
+    'usage: infrasignal <command> [arguments] [--json]',
+    '',
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    '',
+    'infrasignal <command> --help shows examples. It needs the environment of auth-service (DATABASE_URL, SECRET_KEY …).',
+  ];
+}
+
+function findCommand(argv: readonly string[]): { command: Command; rest: string[] } | null {
+  for (const command of commands) {
+    const words = command.name.split(' ');
+    if (words.every((word, at) => argv[at] === word)) return { command, rest: argv.slice(words.length) };
+  }
+  return null;
+}
+
+async function withContext<Result>(
+  environment: Readonly<Record<string, string | undefined>>,
+  use: (context: CommandContext) => Promise<Result>,
+): Promise<Result> {
+  const config = loadConfig(environment);
+  await migrateDatabase(config.databaseUrl);
+  const pool = new pg.Pool({ connectionString: config.databaseUrl, max: 2, application_name: 'infrasignal-cli' });
+  pool.on('error', () => undefined);
+  try {
+    const db = drizzle(pool, { schema });
+    const nothing = (): void => undefined;
+    // The relay of a running instance finds what is committed here at its next poll.
+    const features = await createFeatures(config, { db, announceEvent: nothing, onError: nothing });
+    return await use({ db, config, features });
+  } finally {
+    await pool.end();
+  }
+}
+
+/** Runs one command line. @returns the exit code */
+export async function runCli(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  terminal: Terminal,
+): Promise<number> {
+  const found = findCommand(argv);
+  const isHelp = argv.includes('--help') || argv.length === 0;
+  if (found === null) {
+    for (const line of help()) (isHelp ? terminal.out : terminal.error)(line);
+    return isHelp ? EXIT.done : EXIT.usage;
+  }
+  const { command, rest } = found;
+  if (isHelp) {
+    for (const line of helpOf(command)) terminal.out(line);
+    return EXIT.done;
+  }
+  try {
+    const { positionals, values } = parseArgs({
+      args: rest,
+      allowPositionals: true,
+      options: { ...command.options, json: { type: 'boolean' } },
+    });
+    const result = await withContext(environment, (context) => command.run(context, { positionals, options: values }));
+    for (const line of values.json === true ? [JSON.stringify(result.data)] : result.lines) terminal.out(line);
+    return EXIT.done;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    terminal.error(`infrasignal ${command.name}: ${message}`);
+    if (error instanceof ConfigurationError) return EXIT.configuration;
+    const isUsage = error instanceof CommandError || (error instanceof TypeError && 'code' in error);
+    if (isUsage) for (const line of helpOf(command).slice(0, 1)) terminal.error(line);
+    return isUsage ? EXIT.usage : EXIT.failed;
+  }
+}

@@ -1,0 +1,36 @@
+import type { ParseArgsConfig } from 'node:util';
+import type { AuthConfig } from '../config.ts';
+import type { Features } from '../features.ts';
+import type { Database } from '../plugins/database-plugin.ts';
+
+/** What a command works with: the service's own features, on its own database. */
+export interface CommandContext {
+  readonly db: Database;
+  readonly config: AuthConfig;
+  readonly features: Features;
+}
+
+export interface ParsedArguments {
+  readonly positionals: readonly string[];
+  readonly options: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+}
+
+/** What a command has to say: an object for `--json`, lines for people. */
+export interface CommandResult {
+  readonly data: unknown;
+  readonly lines: readonly string[];
+}
+
+export interface Command {
+  /** As it is typed: `scopes grant`. */
+  readonly name: string;
+  /** Its arguments as the help shows them. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly examples: readonly string[];
+  readonly options?: NonNullable<ParseArgsConfig['options']>;
+  run(context: CommandContext, given: ParsedArguments): Promise<CommandResult>;
+}
+
+/** The command was typed wrong, or what it names does not exist. Its message is for the person at the terminal. */
+export class CommandError extends Error {}

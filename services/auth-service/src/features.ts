@@ -1,0 +1,98 @@
+import { AccessTokenVerifier } from '@infrasignal/token-verifier';
+import type { AuthConfig } from './config.ts';
+import { AccountsService } from './features/accounts/index.ts';
+import { KeyRing } from './features/keys/index.ts';
+import { PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
+import { ServiceClientsService } from './features/service-clients/index.ts';
+import {
+  isAnySession,
+  isOtherSession,
+  RefreshTokens,
+  revokeSessions,
+  SessionOpener,
+  SessionsService,
+} from './features/sessions/index.ts';
+import { systemClock } from './lib/clock.ts';
+import { createPasswordHasher } from './lib/password-hasher.ts';
+import type { Database } from './plugins/database-plugin.ts';
+
+export interface FeatureHooks {
+  readonly db: Database;
+  /** Called after a commit that wrote an event. */
+  readonly announceEvent: () => void;
+  /** Told of failed background work that will be tried again. */
+  readonly onError: (error: unknown) => void;
+}
+
+export interface Features {
+  readonly keyRing: KeyRing;
+  readonly sessionOpener: SessionOpener;
+  readonly sessions: SessionsService;
+  readonly passwords: PasswordsService;
+  readonly accounts: AccountsService;
+  readonly serviceClients: ServiceClientsService;
+}
+
+/** The first makes, all of them recognise. */
+export function secretKeysOf(config: AuthConfig): readonly [string, ...string[]] {
+  return [config.secretKey, ...config.secretKeyFallbacks];
+}
+
+/**
+ * What the service can do, without HTTP: the app puts routes in front of it, the command line calls it. Features never
+ * import each other; what one needs of another it is given here.
+ */
+export async function createFeatures(config: AuthConfig, { db, announceEvent, onError }: FeatureHooks): Promise<Features> {
+  const secretKeys = secretKeysOf(config);
+  const { tokenIssuer: issuer, tokenAudience: audience, accessTokenTtlSeconds: accessTtlSeconds } = config;
+  const rotationDays = config.signingKeyRotationDays;
+  const keyRing = await KeyRing.load({ db, secretKeys, issuer, audience, accessTtlSeconds, rotationDays, onError });
+  const refreshTokens = new RefreshTokens(secretKeys);
+  const sessionOpener = new SessionOpener({
+    sign: (claims) => keyRing.sign(claims),
+    refreshTokens,
+    clock: systemClock,
+    accessTtlSeconds,
+    idleTtlSeconds: config.sessionIdleTtlSeconds,
+    ttlSeconds: config.sessionTtlSeconds,
+  });
+  const hasher = await createPasswordHasher({
+    memoryKib: config.argon2MemoryKib,
+    iterations: config.argon2Iterations,
+  });
+  const region = config.defaultRegion;
+  const sessions = new SessionsService({
+    db,
+    hasher,
+    region,
+    announceEvent,
+    sessionOpener,
+    refreshTokens,
+    verifier: new AccessTokenVerifier({ issuer, audience, keys: { find: (kid) => keyRing.findPublicKeyPem(kid) } }),
+    idleTtlSeconds: config.sessionIdleTtlSeconds,
+  });
+  const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
+  const passwords = new PasswordsService({
+    db,
+    hasher,
+    announceEvent,
+    policy,
+    endOtherSessions: (tx, userId, sessionId) =>
+      revokeSessions(tx, { userId, which: isOtherSession(sessionId), reason: 'password_changed' }),
+  });
+  const accounts = new AccountsService({
+    db,
+    hasher,
+    region,
+    announceEvent,
+    checkPassword: (password, context) => policy.check(password, context),
+    provePassword: (userId, password) => passwords.prove(userId, password),
+    endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
+  });
+  const serviceClients = new ServiceClientsService({
+    db,
+    issueAccess: ({ sessionId, ...user }) => sessionOpener.issueAccess(user, sessionId),
+    endSessions: (userId) => sessions.endAllSessions(userId, 'client_revoked'),
+  });
+  return { keyRing, sessionOpener, sessions, passwords, accounts, serviceClients };
+}
