@@ -32,7 +32,7 @@ export class EventPublisher {
 
   private constructor(connection: NatsConnection) {
     this.connection = connection;
-    this.#client = jetstream(connection, { timeout: 1_000 });
+    this.#client = jetstream(connection, { timeout: 500 });
   }
 
   /** Connects, and creates the stream as auth-service would. */
