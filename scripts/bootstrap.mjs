@@ -153,6 +153,12 @@ function installFailure(what, { code, output }, pnpm) {
       `After a change of dependencies run \`${pnpm ?? 'pnpm'} install\` and commit pnpm-lock.yaml.`,
     );
   }
+  if (/ERR_PNPM_IGNORED_BUILDS/.test(output)) {
+    return new ScriptError(
+      `${what}: a dependency has an install script that nobody has decided about (see above)`,
+      'Add it to allowBuilds in pnpm-workspace.yaml: false if it works without its script, else true.',
+    );
+  }
   return new ScriptError(`${what} (exit code ${code}, see above)`, 'Delete node_modules and try again.');
 }
 

@@ -27,8 +27,8 @@ const steps = [
   },
   {
     title: 'generated documents are in sync',
-    when: isWhole && existsSync(join(ROOT, 'scripts/docs.mjs')),
-    run: () => runNode(['scripts/docs.mjs', '--check']),
+    when: isWhole,
+    run: () => runNode(['scripts/generate-docs.ts', '--check']),
   },
   { title: 'tests', run: () => runTap(tapArguments) },
 ];

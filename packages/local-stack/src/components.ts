@@ -172,8 +172,9 @@ async function waitUntilReady(child: ManagedProcess, port: number, abortSignal: 
 function serviceEnded(child: ManagedProcess): StackError {
   const code = child.exitStatus?.code ?? child.exitStatus?.signal ?? '';
   return new StackError(
-    `${child.name} ended while it was starting (${code}). Its last words (${child.logPath}):\n${child.tail(12)}`,
-    'If a setting is named above: mend it in the environment or in .env. The settings are in docs/environment.md.',
+    `${child.name} ended while it was starting (${code}). Its last words (${child.logPath}):\n${child.tail(25)}`,
+    'If a setting is named above: mend it in the environment or in .env; docs/environment.md lists them. If a package ' +
+      'is missing: delete node_modules and start again.',
   );
 }
 

@@ -136,6 +136,7 @@ async function stopChild(
   const status = exitStatus();
   if (status !== null) return status;
   sendSignal(pid, stopSignal);
+  sendSignal(pid, 'SIGCONT'); // a frozen process would not hear the first one
   const timer = setTimeout(() => {
     if (!sendSignal(-pid, 'SIGKILL')) sendSignal(pid, 'SIGKILL');
   }, stopTimeoutMs);

@@ -107,6 +107,7 @@ const ORPHAN_STEPS: EndingSteps = [
 async function endProcess(target: ProcessIdentity, steps: EndingSteps, dataDirectory: string): Promise<void> {
   for (const [signal, timeoutMs] of steps) {
     if (signal !== null) sendSignal(target.pid, signal);
+    sendSignal(target.pid, 'SIGCONT'); // a frozen process would not hear anything
     try {
       await waitFor(() => !isSameProcessAlive(target), { timeoutMs });
       return;

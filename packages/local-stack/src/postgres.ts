@@ -49,10 +49,10 @@ const STOP_TIMEOUT_MS = 20_000;
 // A port that was free a moment ago may be taken by the time the server binds it.
 const PORT_ATTEMPTS = 5;
 
+// Survives the end of the process (commits reach the kernel), not the end of the machine.
 const FAST_AND_UNSAFE: Record<string, string> = {
   fsync: 'off',
   full_page_writes: 'off',
-  synchronous_commit: 'off',
   wal_level: 'minimal',
   max_wal_senders: '0',
   autovacuum: 'off',

@@ -49,6 +49,7 @@ async function endEverything() {
 async function endProcess(target) {
   if (!isSameProcessAlive(target)) return;
   sendSignal(target.pid, target.signal);
+  sendSignal(target.pid, 'SIGCONT'); // a frozen process would not hear the first one
   const deadline = Date.now() + target.graceMs;
   while (isSameProcessAlive(target)) {
     if (Date.now() > deadline) {

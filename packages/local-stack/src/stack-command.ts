@@ -168,7 +168,10 @@ class EndOfRun {
   }
 
   request(reason: string): void {
-    if (this.#pressCount === 0) this.#pressCount = 1;
+    if (this.#pressCount === 0) {
+      this.#pressCount = 1;
+      this.#report.print(`\nStopping (${reason})`);
+    }
     this.#abort.abort(new Error(reason));
     this.#resolve(reason);
   }
@@ -181,16 +184,13 @@ class EndOfRun {
     const nowMs = performance.now();
     if (nowMs - this.#lastPressMs < SAME_PRESS_MS) return;
     this.#lastPressMs = nowMs;
-    this.#pressCount += 1;
-    if (this.#pressCount === 1) {
-      this.#report.print('');
-      this.#report.print(`Stopping (${signal})`);
+    if (this.#pressCount === 0) {
       this.request(signal);
-    } else if (this.#pressCount === 2) {
-      this.#report.print('Still stopping; once more ends everything the hard way.');
-    } else {
-      void this.#stack?.kill();
+      return;
     }
+    this.#pressCount += 1;
+    if (this.#pressCount === 2) this.#report.print('Still stopping; once more ends everything the hard way.');
+    else void this.#stack?.kill();
   }
 
   #listen(name: string, handler: (argument: unknown) => void): void {

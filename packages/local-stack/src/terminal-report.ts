@@ -96,7 +96,8 @@ export class TerminalReport implements StackReporter {
     if (!this.#isTerminal) return;
     const { output } = this.#options;
     const status = this.#running.size === 0 ? '' : `  …   ${[...this.#running].join(', ')}`;
-    output.write(CLEAR_LINE + status.slice(0, (output.columns ?? 80) - 1));
+    const columns = output.columns ?? 0; // 0: a terminal that does not know its width
+    output.write(CLEAR_LINE + status.slice(0, (columns === 0 ? 80 : columns) - 1));
   }
 }
 

@@ -1,7 +1,6 @@
 // If this breaks, `npm start` does not lead a newcomer to a running system, loses their data between two starts, lets
 // others read their secrets, or leaves servers running when it ends.
-import { statSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { test } from 'tap';
@@ -54,6 +53,10 @@ test('from nothing to ready, through the end, and again with the same data', asy
   t.match(notify.ALLOWED_ORIGINS, `http://localhost:${first.port}`);
   t.notOk('SECRET_KEY' in notify || 'DATABASE_URL' in notify, 'no secret where none is needed');
 
+  const modeOf = (name: string): string => (statSync(join(stateDirectory, name)).mode & 0o777).toString(8);
+  for (const name of ['secrets', 'logs', 'postgres', 'nats']) t.equal(modeOf(name), '700', `${name} is its owner's only`);
+  for (const name of ['secret-key', 'postgres-password']) t.equal(modeOf(`secrets/${name}`), '600');
+
   const databaseUrl = auth.DATABASE_URL ?? '';
   t.same(await query(databaseUrl, 'show data_checksums'), [{ data_checksums: 'on' }]);
   t.same(await query(databaseUrl, 'show fsync'), [{ fsync: 'on' }]);
@@ -89,43 +92,6 @@ test('from nothing to ready, through the end, and again with the same data', asy
   await waitUntilGone(remaining);
 });
 
-test('secrets are for their owner only', async (t) => {
-  const stack = await startStackProcess(t);
-  await stack.ready();
-  const modeOf = (name: string): string => (statSync(join(stack.stateDirectory, name)).mode & 0o777).toString(8);
-  t.equal(modeOf('secrets'), '700');
-  t.equal(modeOf('secrets/secret-key'), '600');
-  t.equal(modeOf('secrets/postgres-password'), '600');
-  t.equal(modeOf('logs'), '700');
-  t.equal(modeOf('postgres'), '700');
-  t.equal(modeOf('nats'), '700');
-});
-
-test('the real environment wins over the defaults, and is told to the services', async (t) => {
-  const env = { SECRET_KEY: 'k'.repeat(40), DEBUG: 'false', ALLOWED_ORIGINS: 'https://app.example', HOST: '0.0.0.0', DATABASE_URL: 'postgres://elsewhere' };
-  const stack = await startStackProcess(t, { env });
-  await stack.ready();
-  const auth = await environmentOf(`${stack.url}/api/env/`);
-  t.match(auth, { SECRET_KEY: env.SECRET_KEY, DEBUG: 'false', HOST: '127.0.0.1' });
-  t.match(auth.DATABASE_URL, '127.0.0.1', 'the stack’s own database, whatever the shell has for other projects');
-  t.equal((await environmentOf(`${stack.url}/sse/env/`)).ALLOWED_ORIGINS, 'https://app.example');
-  t.match(stack.output(), 'DEBUG is off');
-});
-
-test('open sockets hear the services’ last words at the end', async (t) => {
-  const stack = await startStackProcess(t);
-  await stack.ready();
-  const socket = connect(stack.port, '127.0.0.1');
-  t.teardown(() => socket.destroy());
-  let text = '';
-  socket.on('data', (chunk) => (text += chunk.toString()));
-  socket.write('GET /ws/notifications/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
-  await waitFor(() => text.includes('101'), { description: 'the upgrade' });
-  stack.child.kill('SIGTERM');
-  await waitFor(() => text.endsWith('goodbye'), { description: 'the goodbye' });
-  t.equal(await stack.ended(), 0);
-});
-
 test('interrupted while it starts: everything that had begun is ended', async (t) => {
   const stack = await startStackProcess(t);
   await waitFor(() => stack.output().includes('PostgreSQL …'), { timeoutMs: 30_000, description: 'the first step' });
@@ -133,25 +99,4 @@ test('interrupted while it starts: everything that had begun is ended', async (t
   t.equal(await stack.ended(), 130);
   t.same(findProcessesOf(stack.stateDirectory), []);
   t.match(stack.output(), 'Interrupted before it was ready');
-});
-
-test('help, and arguments that make no sense', async (t) => {
-  const help = await startStackProcess(t, { args: ['--help'] });
-  t.equal(await help.ended(), 0);
-  t.match(help.output(), /--port[^]*--verbose[^]*npm run reset/);
-  for (const args of [['--prot', '1'], ['--port', '0'], ['--port', '65536'], ['--port', 'http'], ['surplus']]) {
-    const wrong = await startStackProcess(t, { args });
-    t.equal(await wrong.ended(), 2, args.join(' '));
-    t.match(wrong.output(), /Cause: [^]*Cure: /);
-  }
-});
-
-test('the logs of all parts on the terminal with --verbose', async (t) => {
-  const stack = await startStackProcess(t, { args: ['--verbose'] });
-  await stack.ready();
-  await waitFor(() => /auth-service \| listening[^]*notify-service \| listening/.test(stack.output()), {
-    description: 'the logs of the services',
-  });
-  await waitFor(() => stack.output().includes('nats-server | '), { description: 'the log of nats-server' });
-  t.pass();
 });

@@ -26,8 +26,8 @@ let shared: Promise<SharedPostgres> | undefined;
  * it however the process ends. The keeper ends the server and itself when the last lease is gone and the test
  * runner (tap), if there was one, has ended too.
  */
-export function acquireSharedPostgres(): Promise<SharedPostgres> {
-  shared ??= acquire();
+export function acquireSharedPostgres(directory = keeperDirectory()): Promise<SharedPostgres> {
+  shared ??= acquire(directory);
   return shared;
 }
 
@@ -37,8 +37,7 @@ export function keeperDirectory(): string {
   return join('/tmp', `infrasignal-tests-${process.getuid?.() ?? 0}-${key}`);
 }
 
-async function acquire(): Promise<SharedPostgres> {
-  const directory = keeperDirectory();
+async function acquire(directory: string): Promise<SharedPostgres> {
   mkdirSync(directory, { recursive: true });
   if (statSync(directory).uid !== process.getuid?.()) throw new Error(`${directory} belongs to somebody else`);
   chmodSync(directory, 0o711);

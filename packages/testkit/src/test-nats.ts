@@ -38,10 +38,7 @@ export async function startTestNats(t: TestContext, options: TestNatsOptions = {
     });
   let server = await start();
   const { port, url } = server;
-  t.teardown(async () => {
-    await server.kill('SIGCONT'); // a frozen process cannot end in order
-    await server.stop();
-  });
+  t.teardown(() => server.stop());
   return {
     url,
     port,

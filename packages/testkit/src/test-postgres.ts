@@ -44,10 +44,7 @@ export async function startTestPostgres(t: TestContext, options: TestPostgresOpt
     });
   let server = await start();
   const { port } = server;
-  t.teardown(async () => {
-    await server.kill('SIGCONT'); // a frozen process cannot end in order
-    await server.stop();
-  });
+  t.teardown(() => server.stop());
   return {
     port,
     dataDirectory: server.dataDirectory,
