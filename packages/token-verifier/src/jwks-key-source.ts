@@ -1,108 +1,153 @@
 import { createPublicKey } from 'node:crypto';
 import type { KeySource } from './access-token-verifier.ts';
 
-export interface JwksKeySourceOptions {
-  /** For instance `https://accounts.example.com/.well-known/jwks.json`. */
-  readonly url: string;
-  /** Milliseconds that only move forward; for tests. */
-  readonly now?: () => number;
-  /** Told of each fetch that failed; the keys held so far stay good. */
-  readonly onError?: (error: unknown) => void;
-}
+/** Until the keys have been fetched once, the endpoint is asked this often: it may be starting right now. */
+const FIRST_LOAD_RETRY_MS = 500;
 
-/** A flood of invented kids costs one fetch a minute; a new key is published much longer before it signs. */
-const UNKNOWN_KID_INTERVAL_MS = 60_000;
+/**
+ * Keys are fetched again this often without being asked for, so that a retired key goes. Half of the 10 minutes that
+ * auth-service lets its answer be kept.
+ */
+const REFRESH_INTERVAL_MS = 5 * 60 * 1_000;
 
-/** Keys are fetched again this often, so that a withdrawn one is forgotten. */
-const REFRESH_INTERVAL_MS = 5 * 60_000;
-
-/** Before the first success there is nothing to lose by asking often. */
-const FIRST_FETCH_INTERVAL_MS = 250;
+/** An unknown `kid` costs at most one fetch a minute: a flood of invented ones must not become a flood on auth-service. */
+const UNKNOWN_KID_INTERVAL_MS = 60 * 1_000;
 
 const FETCH_TIMEOUT_MS = 3_000;
 
-/** A set of ten keys is 2 KiB. */
-const BODY_BYTES_MAX = 64 * 1024;
+/** A key set has a handful of keys of 150 bytes. */
+const BODY_BYTES_MAX = 64 * 1_024;
+const KEYS_MAX = 100;
+const KID_LENGTH_MAX = 128;
 
-function toPem(jwk: unknown): [kid: string, pem: string] | null {
+export interface JwksKeySourceOptions {
+  /** For instance `https://accounts.example.com/.well-known/jwks.json`. */
+  readonly url: string;
+  /** Told of each fetch that succeeded, with the ids of the keys. */
+  readonly onFetched?: (kids: readonly string[]) => void;
+  /** Told of each fetch that failed; the keys held so far stay good. */
+  readonly onError?: (error: unknown) => void;
+  /** Milliseconds that only grow. */
+  readonly now?: () => number;
+}
+
+/** The public key of one JWK as PEM, or null if it is none of ours: another algorithm, not for signatures, broken. */
+function toKey(jwk: unknown): { kid: string; pem: string } | null {
   if (typeof jwk !== 'object' || jwk === null) return null;
-  const { kid, kty, crv, x } = jwk as Record<string, unknown>;
-  if (typeof kid !== 'string' || kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string') return null;
-  const key = createPublicKey({ key: { kty, crv, x }, format: 'jwk' });
-  return [kid, key.export({ type: 'spki', format: 'pem' }).toString()];
+  const { kty, crv, x, kid, use, alg } = jwk as Record<string, unknown>;
+  if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string') return null;
+  if (typeof kid !== 'string' || kid === '' || kid.length > KID_LENGTH_MAX) return null;
+  if ((use ?? 'sig') !== 'sig' || (alg ?? 'EdDSA') !== 'EdDSA') return null;
+  try {
+    const key = createPublicKey({ key: { kty, crv, x }, format: 'jwk' });
+    return { kid, pem: key.export({ type: 'spki', format: 'pem' }).toString() };
+  } catch {
+    return null;
+  }
+}
+
+function readKeySet(body: unknown): Map<string, string> {
+  const list = typeof body === 'object' && body !== null && 'keys' in body ? body.keys : null;
+  if (!Array.isArray(list) || list.length > KEYS_MAX) throw new Error('the answer is not a key set (RFC 7517 section 5)');
+  const keys = new Map<string, string>();
+  for (const jwk of list) {
+    const key = toKey(jwk);
+    if (key !== null) keys.set(key.kid, key.pem);
+  }
+  return keys;
 }
 
 /**
- * The published keys of the auth service (RFC 7517): fetched at start, again every five minutes, and for an unknown
- * `kid` at most once a minute. While the endpoint is away, the keys held so far stay good.
+ * The public keys of auth-service (JWKS, RFC 7517), held for as long as the endpoint is away and renewed when a token
+ * names a key that is not among them.
  */
 export class JwksKeySource implements KeySource {
-  readonly #url: string;
+  readonly #options: JwksKeySourceOptions;
   readonly #now: () => number;
-  readonly #onError: (error: unknown) => void;
-  #keys: ReadonlyMap<string, string> | null = null;
+  #keys = new Map<string, string>();
+  #isLoaded = false;
   #fetching: Promise<void> | null = null;
-  #unknownKidAskedAt = -Infinity;
+  #unknownKidFetchedAtMs = -Infinity;
   #timer: NodeJS.Timeout | null = null;
-  #isClosed = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: JwksKeySourceOptions) {
-    this.#url = options.url;
+    this.#options = options;
     this.#now = options.now ?? ((): number => performance.now());
-    this.#onError = options.onError ?? ((): void => undefined);
   }
 
-  /** True once the keys were fetched; until then nothing can be verified. */
+  /** False until the keys have been fetched once. */
   get isLoaded(): boolean {
-    return this.#keys !== null;
+    return this.#isLoaded;
   }
 
-  /** Begins fetching, and fetches again for as long as the source is not closed. */
+  /** Fetches in the background, again and again until it succeeds, then now and then. */
   start(): void {
-    void this.#fetch().finally(() => this.#schedule());
+    void this.#refresh();
   }
 
-  close(): void {
-    this.#isClosed = true;
+  stop(): void {
+    this.#stopping.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
-  find(kid: string): string | null | Promise<string | null> {
-    const pem = this.#keys?.get(kid);
-    if (pem !== undefined) return pem;
-    const now = this.#now();
-    if (this.#keys !== null && now - this.#unknownKidAskedAt < UNKNOWN_KID_INTERVAL_MS) return null;
-    this.#unknownKidAskedAt = now;
-    return this.#fetch().then(() => this.#keys?.get(kid) ?? null);
+  /** The key with this id as PEM (SubjectPublicKeyInfo); null if auth-service does not have it. */
+  async find(kid: string): Promise<string | null> {
+    const known = this.#keys.get(kid);
+    if (known !== undefined) return known;
+    await this.#fetchForUnknownKid();
+    return this.#keys.get(kid) ?? null;
   }
 
-  #schedule(): void {
-    if (this.#isClosed) return;
-    const delayMs = this.isLoaded ? REFRESH_INTERVAL_MS : FIRST_FETCH_INTERVAL_MS;
-    this.#timer = setTimeout(() => void this.#fetch().finally(() => this.#schedule()), delayMs);
+  async #fetchForUnknownKid(): Promise<void> {
+    if (this.#fetching === null) {
+      if (this.#now() - this.#unknownKidFetchedAtMs < UNKNOWN_KID_INTERVAL_MS) return;
+      this.#unknownKidFetchedAtMs = this.#now();
+    }
+    await this.#fetchOnce();
+  }
+
+  async #refresh(): Promise<void> {
+    await this.#fetchOnce();
+    if (this.#stopping.signal.aborted) return;
+    const delayMs = this.#isLoaded ? REFRESH_INTERVAL_MS : FIRST_LOAD_RETRY_MS;
+    this.#timer = setTimeout(() => void this.#refresh(), delayMs);
     this.#timer.unref();
   }
 
-  #fetch(): Promise<void> {
-    this.#fetching ??= this.#load()
-      .catch((error: unknown) => this.#onError(error))
-      .finally(() => (this.#fetching = null));
+  /** Joins a fetch under way. Never throws: without an answer the keys stay what they are. */
+  #fetchOnce(): Promise<void> {
+    this.#fetching ??= this.#fetch().finally(() => {
+      this.#fetching = null;
+    });
     return this.#fetching;
   }
 
-  async #load(): Promise<void> {
-    const response = await fetch(this.#url, {
-      headers: { accept: 'application/json' },
-      redirect: 'error',
-      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
-    });
-    if (!response.ok) throw new Error(`the key set answered ${response.status}`);
-    const text = await response.text();
-    if (text.length > BODY_BYTES_MAX) throw new Error('the key set is too large');
-    const { keys } = JSON.parse(text) as { keys?: unknown };
-    if (!Array.isArray(keys)) throw new Error('the key set has no keys');
-    const entries = keys.map(toPem).filter((entry) => entry !== null);
-    if (entries.length === 0) throw new Error('the key set has no key that we can use');
-    this.#keys = new Map(entries);
+  async #fetch(): Promise<void> {
+    const { url, onFetched, onError } = this.#options;
+    try {
+      const signal = AbortSignal.any([AbortSignal.timeout(FETCH_TIMEOUT_MS), this.#stopping.signal]);
+      const response = await fetch(url, { signal, redirect: 'error', headers: { accept: 'application/json' } });
+      if (!response.ok) throw new Error(`the key endpoint answered ${response.status}`);
+      const keys = readKeySet(await readJson(response));
+      // An empty set would log everybody out at once: more likely a fault over there than a wish.
+      if (keys.size === 0) throw new Error('the key set holds no Ed25519 signature key');
+      this.#keys = keys;
+      this.#isLoaded = true;
+      onFetched?.([...keys.keys()]);
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) onError?.(error);
+    }
   }
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += (chunk as Uint8Array).byteLength;
+    if (bytes > BODY_BYTES_MAX) throw new Error('the answer is too large for a key set');
+    chunks.push(chunk as Uint8Array);
+  }
+  return JSON.parse(Buffer.concat(chunks).toString('utf8'));
 }
