@@ -63,6 +63,12 @@ const CONNECT_TIMEOUT_MS = 20_000;
 /** Longer than any scenario: no client has to log in again, which would be an event of its own. */
 const ACCESS_TOKEN_TTL_SECONDS = 900;
 
+/**
+ * A feed of everything that is away for 20 s misses the 1,000 events that a resume brings by default, and is told so.
+ * How long it is away depends on how busy the machine is, so that the limit is no part of what is tested here.
+ */
+const WHOLE_RESUME = { RESUME_EVENTS_MAX: '100000' };
+
 /** The system under load L, its clients, and the ledger of everything that happens. */
 export class FaultRun {
   readonly ledger: Ledger;
@@ -103,7 +109,7 @@ export class FaultRun {
       ...options.stack,
       authEnv: { ...probe, ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS), ...options.stack?.authEnv },
       // The public feed is open on the sockets' side only: auth-service is as it is in production.
-      notifyEnv: { ...probe, DEBUG: 'true', ...options.stack?.notifyEnv },
+      notifyEnv: { ...probe, ...WHOLE_RESUME, DEBUG: 'true', ...options.stack?.notifyEnv },
     });
     await keepDeletedEvents(stack.database);
     const run = new FaultRun(options, stack, probeDirectory);

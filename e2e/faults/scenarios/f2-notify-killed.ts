@@ -26,5 +26,5 @@ export const notifyKilled: Scenario = {
   id: 'F2',
   title: 'notify-service is killed at random moments, one node or both at once',
   run,
-  control: { title: 'clients that come back without a cursor', symptoms: [/^I2 .* lost: seq/], run: runBroken },
+  control: { title: 'clients that come back without a cursor', symptoms: [/^I[12] user .* (lost:|never received) seq/], run: runBroken },
 };
