@@ -10,6 +10,9 @@ export const allowedHostsErrors = defineErrors({
 /** Probes address an instance by whatever address the orchestrator knows. */
 const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
+/** A name or address and perhaps a port (RFC 9110 section 7.2); more than that could hide another name behind ours. */
+const HOST_EXPRESSION = /^(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+
 /** The rule of Django's ALLOWED_HOSTS: exact names, `.example.com` for a domain with its subdomains, `*` for all. */
 export function isAllowedHost(hostname: string, allowed: readonly string[]): boolean {
   const name = hostname.toLowerCase().replace(/\.$/, '');
@@ -22,8 +25,8 @@ export function isAllowedHost(hostname: string, allowed: readonly string[]): boo
 
 async function allowedHosts(app: FastifyInstance, options: { allowedHosts: readonly string[] }): Promise<void> {
   app.addHook('onRequest', async (request) => {
-    if (PROBES.has(request.url)) return;
-    if (!isAllowedHost(request.hostname, options.allowedHosts)) {
+    if (PROBES.has(request.routeOptions.url ?? '')) return;
+    if (!HOST_EXPRESSION.test(request.host) || !isAllowedHost(request.hostname, options.allowedHosts)) {
       throw new ProblemError(allowedHostsErrors.host_not_allowed);
     }
   });
