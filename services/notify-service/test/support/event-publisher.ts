@@ -1,5 +1,12 @@
-import { dataSchemaUri, eventSubject, EVENTS_STREAM, EVENTS_STREAM_NAME, userLogin } from '@infrasignal/shared';
-import { jetstream, jetstreamManager, type JetStreamClient, type StreamConfig } from '@nats-io/jetstream';
+import {
+  dataSchemaUri,
+  eventSubject,
+  EVENTS_STREAM,
+  EVENTS_STREAM_NAME,
+  userLogin,
+  type EventEnvelope,
+} from '@infrasignal/shared';
+import { jetstream, jetstreamManager, type JetStreamClient } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { randomUUID } from 'node:crypto';
 
@@ -44,7 +51,8 @@ export class EventPublisher {
   }
 
   /** The envelope of a user's next event, which counts as given out. */
-  envelope(userId: number, { type = userLogin.type, version = 1, data, seq, id }: EventOptions = {}): object & { id: string; seq: number } {
+  envelope(userId: number, options: EventOptions = {}): EventEnvelope {
+    const { type = userLogin.type, version = 1, data, seq, id } = options;
     const next = seq ?? this.lastSeq(userId) + 1;
     this.#seqs.set(userId, Math.max(next, this.lastSeq(userId)));
     return {
@@ -97,13 +105,10 @@ export class EventPublisher {
   }
 }
 
-/** Creates the stream on this broker, with changes to its configuration for what a test is about. */
-export async function createEventsStream(
-  connection: NatsConnection,
-  changes: Partial<StreamConfig> = {},
-): Promise<void> {
+/** Creates the stream on this broker. */
+export async function createEventsStream(connection: NatsConnection): Promise<void> {
   const manager = await jetstreamManager(connection);
-  await manager.streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: 1, ...changes } as Parameters<typeof manager.streams.add>[0]);
+  await manager.streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: 1 });
 }
 
 export async function deleteEventsStream(connection: NatsConnection): Promise<void> {

@@ -64,7 +64,7 @@ export class RawClient {
   }
 
   /** Sends the handshake, and `behind` in the same packet. */
-  static async open(url: string, token: string, { behind = Buffer.alloc(0), isV1 = true } = {}): Promise<RawClient> {
+  static async open(url: string, token: string, { behind, isV1 = true }: { behind?: Buffer; isV1?: boolean } = {}): Promise<RawClient> {
     const client = new RawClient(Number(new URL(url).port));
     const lines = [
       'GET /ws/notifications/ HTTP/1.1',
@@ -78,7 +78,7 @@ export class RawClient {
       '',
       '',
     ];
-    client.socket.write(Buffer.concat([Buffer.from(lines.join('\r\n')), behind]));
+    client.socket.write(Buffer.concat([Buffer.from(lines.join('\r\n')), behind ?? Buffer.alloc(0)]));
     await waitFor(() => client.statusLine.includes(' 101 '), { intervalMs: 2, description: 'the upgrade' });
     return client;
   }
