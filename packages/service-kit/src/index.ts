@@ -11,3 +11,4 @@ export * from './run-service.ts';
 export * from './security-headers-plugin.ts';
 export * from './server-options.ts';
 export * from './settings.ts';
+export { fieldErrorOf } from './validation-problems.ts';

@@ -19,6 +19,11 @@ const definitionByKeyword: Readonly<Record<string, ErrorDefinition>> = {
   format: fieldErrors.invalid_format,
 };
 
+/** The field problem that a broken keyword of a schema (JSON Schema validation, section 6) is answered with. */
+export function fieldErrorOf(keyword: string): ErrorDefinition {
+  return definitionByKeyword[keyword] ?? fieldErrors.invalid_value;
+}
+
 /** Cuts a pointer to its maximum, never within an escape or a surrogate pair. */
 function bound(pointer: string): string {
   if (pointer.length <= POINTER_LENGTH_MAX) return pointer;
@@ -45,7 +50,7 @@ export function toFieldProblems(findings: readonly FastifySchemaValidationError[
     const pointer = pointerOf(finding);
     if (problems.has(pointer)) continue;
     if (problems.size >= FIELD_PROBLEMS_MAX) break;
-    const definition = definitionByKeyword[finding.keyword] ?? fieldErrors.invalid_value;
+    const definition = fieldErrorOf(finding.keyword);
     problems.set(pointer, { pointer, code: definition.code, detail: definition.detail });
   }
   return [...problems.values()];

@@ -1,4 +1,5 @@
 import { commonErrors, fieldErrors, toProblem, type ErrorDefinition, type FieldProblem } from '@infrasignal/shared';
+import { fieldErrorOf } from '@infrasignal/service-kit';
 import type { FastifySchema } from 'fastify';
 import { allowedHostsErrors } from './allowed-hosts-plugin.ts';
 import { browserSessionErrors } from './browser-session-plugin.ts';
@@ -20,6 +21,8 @@ export interface OperationProblems {
   readonly definitions: readonly ErrorDefinition[];
   /** Problems of fields, each with the place in the body that it is about. */
   readonly ofFields: readonly { readonly definition: ErrorDefinition; readonly pointer: string }[];
+  /** The codes that `errors` of an `invalid_request` can hold because of what the schemas say. */
+  readonly ofSchemas: readonly string[];
   /** A place that a request could have wrong, for the example of `invalid_request`. */
   readonly sample: FieldProblem;
   /** The path of an example. */
@@ -28,7 +31,7 @@ export interface OperationProblems {
 
 /** As much of a JSON schema as is looked at here. */
 export interface ObjectSchema {
-  readonly properties?: Readonly<Record<string, { readonly examples?: readonly unknown[] }>>;
+  readonly properties?: Readonly<Record<string, { readonly examples?: readonly string[] }>>;
   readonly required?: readonly string[];
   readonly anyOf?: readonly ObjectSchema[];
 }
@@ -37,6 +40,13 @@ const EXAMPLE_REQUEST_ID = '0d6c9fb0-5a3f-4c34-9d4b-6f7a52a7c1de';
 
 /** Methods whose requests have a body; of the others it is not read. */
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
+/** Keywords of JSON Schema that refuse a value; of those that this API uses. */
+const REFUSING_KEYWORDS: ReadonlySet<string> = new Set(
+  'type const enum minimum maximum minLength maxLength minItems maxItems pattern format required'.split(' '),
+);
+
+const inAnyPath: ReadonlySet<string> = new Set([fieldErrors.required.code, fieldErrors.invalid_type.code]);
 
 /** The members of a body that may be left out stand in one branch of a union. */
 function findObject(schema: ObjectSchema | undefined): ObjectSchema | null {
@@ -60,12 +70,28 @@ function sampleOf(schema: FastifySchema): FieldProblem {
   return toFieldProblem(fieldErrors.invalid_format, `/${parameter}`);
 }
 
-function securityProblems({ security = [] }: FastifySchema): ErrorDefinition[] {
-  const schemes = new Set(security.flatMap((way) => Object.keys(way)));
-  const isOptional = security.some((way) => Object.keys(way).length === 0);
+/** The codes of what a schema and those in it can refuse. */
+function codesOf(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  if (Array.isArray(schema)) return schema.flatMap(codesOf);
+  return Object.entries(schema).flatMap(([keyword, value]: [string, unknown]) => {
+    if (keyword === 'properties' && typeof value === 'object' && value !== null) return codesOf(Object.values(value));
+    if (keyword === 'additionalProperties' && value === false) return [fieldErrorOf(keyword).code];
+    if (REFUSING_KEYWORDS.has(keyword)) return [fieldErrorOf(keyword).code];
+    return keyword === 'anyOf' || keyword === 'items' ? codesOf(value) : [];
+  });
+}
+
+/** True if every way in needs something. */
+function isGuarded({ security = [] }: FastifySchema): boolean {
+  return security.length > 0 && security.every((way) => Object.keys(way).length > 0);
+}
+
+function securityProblems(schema: FastifySchema): ErrorDefinition[] {
+  const hasCsrf = schema.security?.some((way) => 'csrf' in way) ?? false;
   return [
-    ...(schemes.has('bearer') && !isOptional ? [commonErrors.invalid_token] : []),
-    ...(schemes.has('csrf') ? [commonErrors.forbidden_origin, browserSessionErrors.csrf_failed] : []),
+    ...(isGuarded(schema) ? [commonErrors.invalid_token] : []),
+    ...(hasCsrf ? [commonErrors.forbidden_origin, browserSessionErrors.csrf_failed] : []),
   ];
 }
 
@@ -87,11 +113,24 @@ export function problemsOf(schema: FastifySchema, { method, url }: { method: str
     ...(schema.errors ?? []),
     ...ofFields.map(({ definition }) => definition).filter(({ status }) => status !== 400),
     commonErrors.internal_error,
-    commonErrors.service_unavailable,
+    // What is public and takes nothing is answered from memory; everything else asks the database.
+    ...(hasInput || isGuarded(schema) ? [commonErrors.service_unavailable] : []),
   ];
   const parameters = (schema.params as ObjectSchema | undefined)?.properties ?? {};
-  const instance = url.replace(/:(\w+)/g, (_, name: string) => String(parameters[name]?.examples?.[0] ?? `{${name}}`));
-  return { definitions: [...new Set(definitions)], ofFields, sample: sampleOf(schema), instance };
+  const instance = url.replace(/:(\w+)/g, (_, name: string) => parameters[name]?.examples?.[0] ?? `{${name}}`);
+  const ofSchemas = new Set([
+    ...codesOf([schema.body, schema.querystring]),
+    // A part of the path is there, and text; or the path is another one.
+    ...codesOf(schema.params).filter((code) => !inAnyPath.has(code)),
+    ...(hasBody ? [fieldErrors.invalid_characters.code] : []),
+  ]);
+  return {
+    definitions: [...new Set(definitions)],
+    ofFields,
+    ofSchemas: [...ofSchemas],
+    sample: sampleOf(schema),
+    instance,
+  };
 }
 
 interface Example {
@@ -126,10 +165,10 @@ function examplesOf(definition: ErrorDefinition, problems: OperationProblems): [
 }
 
 /** The codes that `errors[]` may hold under a status; null when problems of this status name no fields. */
-function fieldCodes(status: number, { ofFields }: OperationProblems): string[] | null {
+function fieldCodes(status: number, { ofFields, ofSchemas }: OperationProblems): string[] | null {
   const added = ofFields.filter(({ definition }) => definition.status === status);
   const codes = new Set(added.map(({ definition }) => definition.code));
-  if (status === 400) return [...Object.keys(fieldErrors), ...codes];
+  if (status === 400 && ofSchemas.length > 0) return [...ofSchemas, ...codes];
   return codes.size === 0 ? null : [...codes];
 }
 
@@ -153,7 +192,9 @@ export function toResponses(problems: OperationProblems): Record<string, object>
     statuses.map((status) => {
       const definitions = problems.definitions.filter((definition) => definition.status === status);
       const codes = fieldCodes(status, problems);
-      const errors = { type: 'array', items: { type: 'object', properties: { code: { enum: codes } } } };
+      // Narrows Problem's own `errors`, whose other members are therefore none of its business.
+      const item = { type: 'object', properties: { code: { enum: codes } }, additionalProperties: true };
+      const errors = { type: 'array', items: item };
       const members = {
         status: { const: status },
         code: { enum: definitions.map(({ code }) => code) },
