@@ -15,6 +15,9 @@ export const ALL_USER_EVENTS = 'users.>';
 /** Core NATS subject on which an auth-service instance tells the relay's leader that a row was committed. */
 export const OUTBOX_HINT_SUBJECT = 'infrasignal.outbox.hint';
 
+/** The ends of everybody's sessions: what a node reads before it accepts its first socket. */
+export const ALL_SESSION_REVOCATIONS = 'users.*.session.revoked';
+
 const eventTypeExpression = new RegExp(EVENT_TYPE_PATTERN);
 const userIdExpression = /^[1-9][0-9]{0,15}$/;
 

@@ -26,3 +26,4 @@ export {
   type ReceivedFrame,
 } from './ledger.ts';
 export { startTestStack, type TestStack, type TestStackOptions } from './test-stack.ts';
+export { TokenIssuer, type TokenOptions } from './token-issuer.ts';

@@ -11,6 +11,7 @@ import {
   url,
   type ConfigOf,
 } from '@infrasignal/service-kit';
+import { ACCESS_TOKEN_TTL_SECONDS_MAX } from '@infrasignal/shared';
 import { getCountries, isSupportedCountry, type CountryCode } from 'libphonenumber-js/max';
 
 const defaultRegion = {
@@ -116,7 +117,7 @@ export const settings = {
     description: 'Life of an access token, in seconds.',
     fallback: 300,
     min: 30,
-    max: 900,
+    max: ACCESS_TOKEN_TTL_SECONDS_MAX,
   }),
   sessionIdleTtlSeconds: integer('SESSION_IDLE_TTL_SECONDS', {
     description: 'A session ends when it is not refreshed for this long, in seconds (7 days).',

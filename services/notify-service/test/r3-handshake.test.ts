@@ -7,7 +7,7 @@ import t from 'tap';
 import { EventPublisher } from './support/event-publisher.ts';
 import { listenNotify, startNotify, startNotifyProcess, startWorld, waitForReady } from './support/notify.ts';
 import { connectSocket, expectRefusal, type ConnectOptions } from './support/socket-client.ts';
-import { TokenIssuer } from './support/token-issuer.ts';
+import { TokenIssuer } from '@infrasignal/testkit';
 
 t.test('R3 a handshake is refused before the upgrade', async (t) => {
   const world = await startWorld(t);
@@ -65,7 +65,7 @@ t.test('R3 a handshake is refused before the upgrade', async (t) => {
       for (const { url } of Object.values(nodes)) {
         const { status, body } = await expectRefusal(url, { token: valid, path: `/ws/notifications/?${name}=${valid}` });
         t.equal(status, 400);
-        t.equal(body['code'], 'token_in_query');
+        t.equal(body.code, 'token_in_query');
         t.notMatch(JSON.stringify(body), valid);
       }
     }
@@ -77,7 +77,7 @@ t.test('R3 a handshake is refused before the upgrade', async (t) => {
         const headers = { origin, ...(cookie === '' ? {} : { cookie }) };
         const { status, body } = await expectRefusal(nodes.strict.url, { token: valid, headers });
         t.equal(status, 403);
-        t.equal(body['code'], 'forbidden_origin');
+        t.equal(body.code, 'forbidden_origin');
         t.equal((await expectRefusal(nodes.debug.url, { token: valid, headers })).status, 403, 'DEBUG opens nothing else');
       }
     }
@@ -138,7 +138,7 @@ t.test('R3 not ready → 503 with Retry-After, and /readyz says why', async (t) 
   const { status, headers, body } = await expectRefusal(url, { token });
   t.equal(status, 503);
   t.match(headers['retry-after'], /^\d+$/);
-  t.equal(body['code'], 'service_unavailable');
+  t.equal(body.code, 'service_unavailable');
   t.match(await (await fetch(`${url}/readyz`)).json(), { status: 'not_ready', failures: { events: String } });
   t.equal((await fetch(`${url}/healthz`)).status, 200);
   t.equal(kept.closed, null, 'open sockets are kept');

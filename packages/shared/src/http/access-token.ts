@@ -8,6 +8,12 @@ export const ACCESS_TOKEN_TYP = 'at+jwt';
 /** The only algorithm there is (RFC 8037, Ed25519). Verifiers name it; they never take it from the token. */
 export const ACCESS_TOKEN_ALGORITHM = 'EdDSA';
 
+/**
+ * No access token lives longer than this, in seconds. It is also how long a revocation must be remembered by whoever
+ * verifies tokens without asking the database.
+ */
+export const ACCESS_TOKEN_TTL_SECONDS_MAX = 900;
+
 /** Scope of staff and services: sees the notifications of every user. */
 export const SCOPE_ALL_NOTIFICATIONS = 'notifications:all';
 

@@ -44,6 +44,11 @@ export const closeCodes = defineCloseCodes({
     reason: 'invalid_message',
     description: 'The client sent a message that breaks the protocol.',
   },
+  sessionRevoked: {
+    code: 4501,
+    reason: 'session_revoked',
+    description: 'The session of this socket ended: a logout, a new password, a stolen token. Log in again.',
+  },
 });
 
 /** What a client should do after a close code of this service. */

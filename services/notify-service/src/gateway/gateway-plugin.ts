@@ -1,11 +1,11 @@
 import websocket from '@fastify/websocket';
 import { SUBPROTOCOL } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
+import { InvalidTokenError } from '@infrasignal/token-verifier';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
 import { increment } from '../hub/hub-stats.ts';
-import { InvalidTokenError } from './access-token-verifier.ts';
 import { gatewayErrors } from './gateway-errors.ts';
 import { createGatewayStats, type GatewayStats } from './gateway-stats.ts';
 import {
@@ -103,6 +103,7 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
     const claims = await accessTokens.verify(token).catch((error: unknown) => {
       throw error instanceof InvalidTokenError ? invalidToken(error) : error;
     });
+    if (hub.isRevoked(claims.sid)) throw invalidToken();
     // Asked again: verifying may have had to wait for a key.
     if (isClosing || !eventConsumer.isReady) throw notReady(RETRY_AFTER_SECONDS);
     return tokenListener(claims, protocols.hasControlFrames);

@@ -1,19 +1,29 @@
 import {
   encodeFeedCursor,
   encodeOwnCursor,
+  sessionRevoked,
   toInheritedNotification,
   toNotification,
+  type SessionRevokedData,
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Frame, HubEvent, Variant } from '../hub/ports.ts';
 import type { DecodedEvent } from '../relay/event-decoder.ts';
 import { encodeTextFrame } from './text-frame.ts';
 
+const NONE: readonly string[] = [];
+
+/** The data was checked against its schema, which is what a definition that is not null says. */
+function sessionsEndedBy({ event, definition }: DecodedEvent): readonly string[] {
+  return definition === sessionRevoked ? (event.data as SessionRevokedData).session_ids : NONE;
+}
+
 /** An event as WebSocket frames, each form made when the first socket needs it and then shared. */
 export class NotificationEvent implements HubEvent {
   readonly userId: number;
   readonly seq: number;
   readonly position: StreamPosition;
+  readonly endedSessions: readonly string[];
   readonly #decoded: DecodedEvent;
   #plain: Frame | null | undefined;
   #own: Frame | undefined;
@@ -23,6 +33,7 @@ export class NotificationEvent implements HubEvent {
     this.userId = decoded.userId;
     this.seq = decoded.event.seq;
     this.position = decoded.position;
+    this.endedSessions = sessionsEndedBy(decoded);
     this.#decoded = decoded;
   }
 

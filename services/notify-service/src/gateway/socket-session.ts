@@ -41,6 +41,7 @@ export function startSocketSession(
   const { hasControlFrames, expiresAtMs } = listener;
   const connection = hub.open({
     audience: listener.audience,
+    sessionId: listener.sessionId,
     variant: variantOf(listener),
     port: new WebSocketPort(webSocket, stream, hasControlFrames),
     isResumable: hasControlFrames,

@@ -2,11 +2,32 @@ import type { Connection } from './connection.ts';
 
 const NOBODY: ReadonlySet<Connection> = new Set();
 
+/** Connections under a key; a key without any costs nothing. */
+class Groups<Key> {
+  readonly #groups = new Map<Key, Set<Connection>>();
+
+  of(key: Key): ReadonlySet<Connection> {
+    return this.#groups.get(key) ?? NOBODY;
+  }
+
+  add(key: Key, connection: Connection): void {
+    const group = this.#groups.get(key);
+    if (group === undefined) this.#groups.set(key, new Set([connection]));
+    else group.add(connection);
+  }
+
+  remove(key: Key, connection: Connection): void {
+    const group = this.#groups.get(key);
+    if (group?.delete(connection) === true && group.size === 0) this.#groups.delete(key);
+  }
+}
+
 /** Who listens to what. An event costs as much as it has listeners here, whatever the number of sockets. */
 export class ConnectionIndex {
   readonly #all = new Set<Connection>();
   readonly #everything = new Set<Connection>();
-  readonly #byUser = new Map<number, Set<Connection>>();
+  readonly #byUser = new Groups<number>();
+  readonly #bySession = new Groups<string>();
 
   get size(): number {
     return this.#all.size;
@@ -21,30 +42,27 @@ export class ConnectionIndex {
   }
 
   ofUser(userId: number): ReadonlySet<Connection> {
-    return this.#byUser.get(userId) ?? NOBODY;
+    return this.#byUser.of(userId);
+  }
+
+  ofSession(sessionId: string): ReadonlySet<Connection> {
+    return this.#bySession.of(sessionId);
   }
 
   add(connection: Connection): void {
-    const { audience } = connection;
+    const { audience, sessionId } = connection;
     this.#all.add(connection);
-    if (audience.kind === 'everything') {
-      this.#everything.add(connection);
-      return;
-    }
-    const connections = this.#byUser.get(audience.userId);
-    if (connections === undefined) this.#byUser.set(audience.userId, new Set([connection]));
-    else connections.add(connection);
+    if (audience.kind === 'everything') this.#everything.add(connection);
+    else this.#byUser.add(audience.userId, connection);
+    if (sessionId !== null) this.#bySession.add(sessionId, connection);
   }
 
   /** No event reaches it any more; it still counts until `remove`. */
   silence(connection: Connection): void {
-    const { audience } = connection;
-    if (audience.kind === 'everything') {
-      this.#everything.delete(connection);
-      return;
-    }
-    const connections = this.#byUser.get(audience.userId);
-    if (connections?.delete(connection) === true && connections.size === 0) this.#byUser.delete(audience.userId);
+    const { audience, sessionId } = connection;
+    if (audience.kind === 'everything') this.#everything.delete(connection);
+    else this.#byUser.remove(audience.userId, connection);
+    if (sessionId !== null) this.#bySession.remove(sessionId, connection);
   }
 
   remove(connection: Connection): void {

@@ -9,6 +9,8 @@ export type ConnectionState = 'joining' | 'live' | 'closing' | 'closed';
 
 export interface ConnectionOptions {
   readonly audience: Audience;
+  /** The session whose token opened it; null on the public feed. */
+  readonly sessionId: string | null;
   readonly variant: Variant;
   readonly port: SocketPort;
   /**
@@ -23,6 +25,7 @@ export interface ConnectionOptions {
 /** One socket as the hub sees it. Only the hub changes it. */
 export class Connection {
   readonly audience: Audience;
+  readonly sessionId: string | null;
   readonly variant: Variant;
   readonly port: SocketPort;
   readonly isResumable: boolean;
@@ -47,6 +50,7 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.audience = options.audience;
+    this.sessionId = options.sessionId;
     this.variant = options.variant;
     this.port = options.port;
     this.isResumable = options.isResumable;

@@ -4,6 +4,7 @@ import { ConnectionIndex } from './connection-index.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
 import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
 import type { Clock, Frame, HubEvent, Schedule } from './ports.ts';
+import { RevokedSessions } from './revoked-sessions.ts';
 import { SendLoop } from './send-loop.ts';
 import type { TimingWheel } from './timing-wheel.ts';
 
@@ -24,6 +25,8 @@ export interface HubOptions {
   readonly pongTimeoutMs: number;
   /** Bytes that one socket may leave unread, in this process. */
   readonly queueBytesMax: number;
+  /** How long the end of a session is remembered: until no access token of it can be alive. */
+  readonly revocationLifeMs: number;
 }
 
 /** What a joining connection is let in with. */
@@ -43,12 +46,14 @@ export class Hub {
   readonly stats: HubStats = createHubStats();
   readonly #newest = new NewestSequences(NEWEST_USERS_MAX);
   readonly #index = new ConnectionIndex();
+  readonly #revoked: RevokedSessions;
   readonly #sendLoop: SendLoop;
   readonly #options: HubOptions;
   #emptyListeners: (() => void)[] = [];
 
   constructor(options: HubOptions) {
     this.#options = options;
+    this.#revoked = new RevokedSessions(options.clock, options.revocationLifeMs);
     this.#sendLoop = new SendLoop(options.clock, options.schedule, this.stats);
   }
 
@@ -72,6 +77,10 @@ export class Hub {
       connection.expiryTimer = this.#options.wheel.schedule(options.expiresInMs, () => {
         this.close(connection, closeCodes.tokenExpired);
       });
+    }
+    // The session may have ended between the check of its token and now.
+    if (options.sessionId !== null && this.isRevoked(options.sessionId)) {
+      this.close(connection, closeCodes.sessionRevoked);
     }
     return connection;
   }
@@ -98,6 +107,23 @@ export class Hub {
 
   /** Hands an event to everybody who may see it. The same event may come again: it is dropped. */
   publish(event: HubEvent): void {
+    this.#tell(event);
+    // Behind the delivery, so that a socket hears why it is closed; and also for an event that came before.
+    for (const sessionId of event.endedSessions) this.revoke(sessionId);
+  }
+
+  /** Remembers that a session ended, and closes its sockets. */
+  revoke(sessionId: string): void {
+    this.#revoked.add(sessionId);
+    for (const connection of this.#index.ofSession(sessionId)) this.close(connection, closeCodes.sessionRevoked);
+  }
+
+  /** True if the session ended although its token may say otherwise. */
+  isRevoked(sessionId: string): boolean {
+    return this.#revoked.has(sessionId);
+  }
+
+  #tell(event: HubEvent): void {
     if (!this.#newest.advance(event.userId, event.seq, event.position)) {
       this.stats.repeatedEvents += 1;
       return;

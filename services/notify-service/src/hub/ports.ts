@@ -15,6 +15,8 @@ export interface HubEvent {
   /** The user's gapless counter. */
   readonly seq: number;
   readonly position: StreamPosition;
+  /** Sessions that end with this event: their sockets hear of it and are closed. */
+  readonly endedSessions: readonly string[];
   /** The event in one form, serialised at most once; null when clients of that form are not told of such events. */
   frame(variant: Variant): Frame | null;
 }

@@ -1,26 +1,28 @@
-import jwt from '@fastify/jwt';
+import { AccessTokenVerifier, JwksKeySource } from '@infrasignal/token-verifier';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
-import { AccessTokenVerifier } from '../gateway/access-token-verifier.ts';
-import { JwksKeys } from '../gateway/jwks-keys.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    jwksKeys: JwksKeys;
+    jwksKeys: JwksKeySource;
     accessTokens: AccessTokenVerifier;
   }
 }
 
 async function accessTokens(app: FastifyInstance, { config }: { readonly config: Config }): Promise<void> {
-  const keys = new JwksKeys({ url: config.jwksUrl, log: app.log });
-  await app.register(jwt, {
-    // No key of its own: each verification is given the one that the token's `kid` names.
-    secret: { public: () => Promise.reject(new Error('a key is always given')) },
+  const keys = new JwksKeySource({
+    url: config.jwksUrl,
+    onFetched: (kids) => {
+      app.log.info({ kids }, 'verification keys fetched');
+    },
+    onError: (error) => {
+      app.log.warn({ err: error }, 'verification keys could not be fetched');
+    },
   });
   app.decorate('jwksKeys', keys);
-  const rules = { issuer: config.tokenIssuer, audience: config.tokenAudience };
-  app.decorate('accessTokens', new AccessTokenVerifier(app.jwt, keys, rules));
+  const { tokenIssuer: issuer, tokenAudience: audience } = config;
+  app.decorate('accessTokens', new AccessTokenVerifier({ issuer, audience, keys }));
   app.addReadinessCheck('keys', () => (keys.isLoaded ? null : 'the verification keys have not been fetched yet'));
   app.addHook('onReady', async () => {
     keys.start();

@@ -9,6 +9,7 @@ import { EventConsumer } from '../relay/event-consumer.ts';
 import { EventDecoder } from '../relay/event-decoder.ts';
 import { FeedResume } from '../relay/feed-resume.ts';
 import { OwnResume } from '../relay/own-resume.ts';
+import { REVOCATION_LIFE_MS } from '../relay/revocation-loader.ts';
 import { StreamReader } from '../relay/stream-reader.ts';
 
 /** A quarter of a second is finer than any timer of a socket needs, and 512 slots hold two minutes without wrapping. */
@@ -44,6 +45,7 @@ function createHub(config: Config): { hub: Hub; stop: () => void } {
     pingIntervalMs: config.pingIntervalSeconds * 1_000,
     pongTimeoutMs: config.pongTimeoutSeconds * 1_000,
     queueBytesMax: config.socketQueueBytesMax,
+    revocationLifeMs: REVOCATION_LIFE_MS,
   });
   return {
     hub,

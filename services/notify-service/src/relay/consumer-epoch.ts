@@ -93,16 +93,19 @@ export class ConsumerEpoch {
 
   /**
    * Creates a consumer on the broker, not yet reading.
+   *
+   * @param filter only these subjects. Without it a jump in positions is a loss for certain, because the stream holds
+   * nothing but user events; so the reading that must miss nothing has none.
    * @throws whatever the broker answers: no such stream, no answer in time.
    */
-  static async open(connection: NatsConnection, start: EpochStart): Promise<ConsumerEpoch> {
+  static async open(connection: NatsConnection, start: EpochStart, filter?: string): Promise<ConsumerEpoch> {
     const client = jetstream(connection, { timeout: REQUEST_TIMEOUT_MS });
     const manager = await client.jetstreamManager(false);
-    // No filter: the stream holds nothing but user events, and without one a jump in positions is a loss for certain.
     const info = await manager.consumers.add(EVENTS_STREAM_NAME, {
       ack_policy: AckPolicy.None,
       mem_storage: true,
       inactive_threshold: INACTIVE_THRESHOLD_MS * NANOSECONDS_PER_MS,
+      ...(filter === undefined ? {} : { filter_subject: filter }),
       ...deliverFrom(start),
     });
     return new ConsumerEpoch(client, info);

@@ -7,6 +7,7 @@ import { increment } from '../hub/hub-stats.ts';
 import { settleOrAbort } from './abortable.ts';
 import { ConsumerEpoch, type EpochEnd } from './consumer-epoch.ts';
 import type { EventDecoder } from './event-decoder.ts';
+import { loadRevocations } from './revocation-loader.ts';
 import { chooseResumePoint, type ReadPlace } from './resume-point.ts';
 import { createRelayStats, type RelayStats } from './relay-stats.ts';
 import { StreamFollower } from './stream-follower.ts';
@@ -22,7 +23,7 @@ export interface EventConsumerOptions {
   readonly broker: Broker;
   readonly reader: StreamReader;
   readonly decoder: EventDecoder;
-  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged'>;
+  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged' | 'revoke'>;
   readonly log: FastifyBaseLogger;
 }
 
@@ -179,17 +180,31 @@ export class EventConsumer {
     return epoch;
   }
 
-  /** A node that starts owes nobody the past: it begins behind the newest message. */
+  /** A node that starts owes nobody the past but the ended sessions: it begins behind the newest message. */
   async #openFirst(connection: NatsConnection, state: StreamState): Promise<OpenedEpoch> {
     const { lastSequence } = state;
     const last = await this.#messageAt(lastSequence);
     const epoch = await this.#openAfter(connection, lastSequence);
+    // The consumer is there already: a session that ends from now on is told by it, what ended before is read here.
+    await this.#loadRevocations(connection, epoch);
     return {
       epoch,
       settle: () => {
         this.#follower.settle(state, lastSequence, last);
       },
     };
+  }
+
+  async #loadRevocations(connection: NatsConnection, epoch: ConsumerEpoch): Promise<void> {
+    const { decoder, hub } = this.#options;
+    try {
+      await loadRevocations(connection, decoder, (sessionId) => {
+        hub.revoke(sessionId);
+      });
+    } catch (error) {
+      epoch.end('stopped');
+      throw error;
+    }
   }
 
   async #openNext(connection: NatsConnection, state: StreamState, place: ReadPlace): Promise<OpenedEpoch> {

@@ -56,6 +56,7 @@ export class HubWorld {
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       queueBytesMax: 1_000,
+      revocationLifeMs: 60_000,
       ...changes,
     });
   }
@@ -89,6 +90,7 @@ export function event(userId: number, seq: number, bytes = 0): HubEvent & { made
     userId,
     seq,
     position: { sequence: position, eventId: `event-${position}` },
+    endedSessions: [],
     made,
     frame: (variant) => {
       if (!frames.has(variant)) {

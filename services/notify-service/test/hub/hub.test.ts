@@ -11,6 +11,7 @@ function open(world: HubWorld, changes: Partial<ConnectionOptions> = {}): { port
   const port = new RecordingPort();
   const connection = world.hub.open({
     audience: { kind: 'user', userId: 1 },
+    sessionId: null,
     variant: 'own',
     port,
     isResumable: true,

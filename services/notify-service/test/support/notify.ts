@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { EventPublisher } from './event-publisher.ts';
-import { TokenIssuer } from './token-issuer.ts';
+import { TokenIssuer } from '@infrasignal/testkit';
 
 interface Teardown {
   teardown(handler: () => unknown): unknown;

@@ -73,7 +73,8 @@ export class TokenIssuer {
 
   /** A valid access token, but for what the options say. */
   token(userId: number, { claims = {}, header = {}, lifeSeconds = 300 }: TokenOptions = {}): string {
-    const key = this.#keys[0]!;
+    const [key] = this.#keys;
+    if (key === undefined) throw new Error('there is always a key');
     const nowSeconds = Math.floor(Date.now() / 1_000);
     const payload = {
       iss: 'infrasignal',

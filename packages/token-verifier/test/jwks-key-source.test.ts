@@ -2,16 +2,12 @@
  * If this breaks: nobody can connect after a key rotation, a short absence of auth-service logs everybody out, or a
  * flood of invented key ids becomes a flood on auth-service.
  */
-import { waitFor } from '@infrasignal/testkit';
-import fastify from 'fastify';
+import { TokenIssuer, waitFor } from '@infrasignal/testkit';
 import t from 'tap';
-import { JwksKeys } from '../../src/gateway/jwks-keys.ts';
-import { TokenIssuer } from '../support/token-issuer.ts';
+import { JwksKeySource } from '../src/index.ts';
 
-const { log } = fastify({ logger: false });
-
-async function start(t: { teardown(handler: () => unknown): unknown }, issuer: TokenIssuer, now?: () => number): Promise<JwksKeys> {
-  const keys = new JwksKeys({ url: issuer.url, log, ...(now === undefined ? {} : { now }) });
+async function start(t: { teardown(handler: () => unknown): unknown }, issuer: TokenIssuer, now?: () => number): Promise<JwksKeySource> {
+  const keys = new JwksKeySource({ url: issuer.url, ...(now === undefined ? {} : { now }) });
   t.teardown(() => keys.stop());
   keys.start();
   await waitFor(() => keys.isLoaded);
@@ -21,7 +17,7 @@ async function start(t: { teardown(handler: () => unknown): unknown }, issuer: T
 t.test('A18 keys are fetched at the start, as soon as there is an answer', async (t) => {
   const issuer = await TokenIssuer.start(t);
   await issuer.close();
-  const keys = new JwksKeys({ url: issuer.url, log });
+  const keys = new JwksKeySource({ url: issuer.url });
   t.teardown(() => keys.stop());
   keys.start();
   t.equal(keys.isLoaded, false);

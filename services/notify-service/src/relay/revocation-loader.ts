@@ -1,0 +1,38 @@
+import { ACCESS_TOKEN_TTL_SECONDS_MAX, ALL_SESSION_REVOCATIONS } from '@infrasignal/shared';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { ConsumerEpoch } from './consumer-epoch.ts';
+import type { EventDecoder } from './event-decoder.ts';
+
+/** What the clocks of the broker, of auth-service and of this node may differ by. */
+const CLOCK_MARGIN_SECONDS = 300;
+
+/** How far back a revocation can matter: as long as a token can live that was issued right before it. */
+export const REVOCATION_LIFE_MS = (ACCESS_TOKEN_TTL_SECONDS_MAX + CLOCK_MARGIN_SECONDS) * 1_000;
+
+/**
+ * Reads the sessions that ended while a token of them can still be alive.
+ *
+ * @param onEnded called for each of them
+ * @throws Error when not all of them could be read: a node that does not know them must let nobody in
+ */
+export async function loadRevocations(
+  connection: NatsConnection,
+  decoder: EventDecoder,
+  onEnded: (sessionId: string) => void,
+): Promise<void> {
+  const fromTimeMs = Date.now() - REVOCATION_LIFE_MS;
+  const epoch = await ConsumerEpoch.open(connection, { fromTimeMs }, ALL_SESSION_REVOCATIONS);
+  let missing = epoch.pendingAtStart;
+  if (missing > 0) {
+    await epoch.read((message) => {
+      const decoded = decoder.decode(message);
+      if (decoded.ok) for (const sessionId of decoded.event.endedSessions) onEnded(sessionId);
+      missing -= 1;
+      if (missing === 0) epoch.end('stopped');
+    });
+    await epoch.ended;
+  } else {
+    epoch.end('stopped');
+  }
+  if (missing > 0) throw new Error('the revoked sessions could not be read');
+}
