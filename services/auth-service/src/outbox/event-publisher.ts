@@ -7,8 +7,10 @@ import {
   JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
+  type StreamInfo,
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { isDeepStrictEqual } from 'node:util';
 import type { OutboxRow } from './outbox-repository.ts';
 
 /** How long an acknowledgement may take; a timeout leaves the publish in doubt, and it is tried again. */
@@ -19,6 +21,8 @@ const ACK_TIMEOUT_MS = 5_000;
  * a publish that takes its time and for clocks that differ.
  */
 const LOOKUP_AGE_SECONDS = DUPLICATE_WINDOW_SECONDS / 2;
+
+type WantedStream = Omit<typeof EVENTS_STREAM, 'subjects'> & { readonly subjects: string[]; readonly num_replicas: number };
 
 const SOURCE = 'urn:infrasignal:auth-service';
 
@@ -60,15 +64,27 @@ export class EventPublisher {
    */
   async ensureStream(replicas: number): Promise<string> {
     const config = { ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: replicas };
-    let info;
+    const { created } = await this.#bringStreamTo(config);
+    return `${this.#connection.info?.server_id ?? ''} ${String(created)}`;
+  }
+
+  /**
+   * An update changes more than it says: a nats-server that was restarted since the stream was made then gives it
+   * another creation time, and every reader takes it for another stream. Hence none where none is needed.
+   */
+  async #bringStreamTo(config: WantedStream): Promise<StreamInfo> {
+    const { streams } = this.#manager;
     try {
-      info = await this.#manager.streams.update(EVENTS_STREAM_NAME, config);
+      const info = await streams.info(EVENTS_STREAM_NAME);
+      const isAsWanted = Object.entries(config).every(([key, value]) =>
+        isDeepStrictEqual(info.config[key as keyof WantedStream], value),
+      );
+      return isAsWanted ? info : await streams.update(EVENTS_STREAM_NAME, config);
     } catch (error) {
       const isMissing = error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound;
       if (!isMissing) throw error;
-      info = await this.#manager.streams.add(config);
+      return streams.add(config);
     }
-    return `${this.#connection.info?.server_id ?? ''} ${String(info.created)}`;
   }
 
   /**
