@@ -83,6 +83,21 @@ function isConnected(frame) {
 }
 
 /**
+ * Whether notifications may be missing between what the page has seen and where its new socket stands. The server says
+ * so when it could not prove the contrary. The page knows more in one case: numbers have no holes, so a socket that
+ * stands exactly where the page's list ends has missed nothing. That is how it looks right after a registration, when
+ * the account's first notification has not reached the log yet.
+ *
+ * @param {ConnectedFrame} frame
+ * @param {string | null} cursor where the page asked to resume
+ * @param {number} seq the newest `seq` that the page has seen, 0 for none
+ * @returns {boolean}
+ */
+export function mayHaveMissed(frame, cursor, seq) {
+  return cursor !== null && !frame.recovered && frame.seq !== seq;
+}
+
+/**
  * What a closed connection asks for. Codes 4000 to 4499 (and all of the protocol itself, such as 1006) heal by
  * connecting again; 4500 to 4999 are a refusal that trying again would not change.
  *

@@ -1,6 +1,8 @@
 import { ApiError } from './api.js';
 import { createBackoff } from './backoff.js';
-import { PING_DEFAULT_MS, PING_GRACE_MS, PROTOCOL, afterClose, readFrame, socketAddress } from './frames.js';
+import {
+  PING_DEFAULT_MS, PING_GRACE_MS, PROTOCOL, afterClose, mayHaveMissed, readFrame, socketAddress,
+} from './frames.js';
 import { SignedOutError } from './session.js';
 
 /** @import { ConnectedFrame, ControlFrame, Notification } from './frames.js' */
@@ -189,7 +191,7 @@ export class RealtimeConnection extends EventTarget {
     this.#expectFrameWithin(this.#pingMs + PING_GRACE_MS);
     this.#liveSinceMs = Date.now();
     this.#sessionId = frame.session_id ?? '';
-    if (cursor !== null && !frame.recovered) {
+    if (mayHaveMissed(frame, cursor, feed.seq)) {
       const entry = feed.addGap(frame.reason ?? '', Date.now());
       this.dispatchEvent(new CustomEvent('gap', { detail: entry }));
     }

@@ -2,9 +2,17 @@
 // comes back to one that would take it, or puts where it resumes into a broken address.
 import { closeCodes, shouldReconnect } from '@infrasignal/shared';
 import t from 'tap';
-import { afterClose, readFrame, socketAddress } from '../public/frames.js';
+import { afterClose, mayHaveMissed, readFrame, socketAddress, type ConnectedFrame } from '../public/frames.js';
 
-const connected = { type: 'connected', user_id: 1, session_id: 's', seq: 0, cursor: 'c', recovered: true, ping_ms: 1 };
+const connected: ConnectedFrame = {
+  type: 'connected',
+  user_id: 1,
+  session_id: 's',
+  seq: 0,
+  cursor: 'c',
+  recovered: true,
+  ping_ms: 1,
+};
 
 t.test('a dot makes a notification, none makes a control frame', async (t) => {
   t.equal(readFrame('{"type":"user.login"}').kind, 'notification');
@@ -19,6 +27,17 @@ t.test('what nobody can read is passed over, never thrown', async (t) => {
   const messages = ['', 'x', 'null', '3', '[]', '{}', '{"type":3}', '{"type":""}', '{"type":"connected"}',
     JSON.stringify({ ...connected, cursor: 3 }), new Uint8Array(1), null, undefined];
   for (const message of messages) t.equal(readFrame(message).kind, 'unreadable');
+});
+
+t.test('a gap is told exactly where something may be missing', async (t) => {
+  const lost: ConnectedFrame = { ...connected, recovered: false, reason: 'evicted' };
+  t.ok(mayHaveMissed({ ...lost, seq: 9 }, 'cursor', 4));
+  t.ok(mayHaveMissed({ ...lost, seq: 0 }, 'cursor', 4), 'the log knows nothing of this user any more');
+  t.ok(mayHaveMissed({ ...lost, seq: null }, 'cursor', 0), 'everybody\'s notifications have no number to compare');
+  t.notOk(mayHaveMissed({ ...lost, seq: 0 }, '0', 0), 'a new account before its first notification');
+  t.notOk(mayHaveMissed({ ...lost, seq: 4 }, 'cursor', 4), 'the socket stands where the list ends');
+  t.notOk(mayHaveMissed({ ...connected, seq: 4 }, 'cursor', 4));
+  t.notOk(mayHaveMissed({ ...lost, seq: 9 }, null, 0), 'nothing was asked for');
 });
 
 t.test('the range of the close code tells what to do, also for codes of tomorrow', async (t) => {
