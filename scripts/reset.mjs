@@ -1,6 +1,6 @@
 // `npm run reset`: removes everything that the local stack has stored, inside and outside the clone. Needs nothing to
 // be installed. What was downloaded (node_modules) is no state and stays.
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -27,6 +27,7 @@ await runScript(async () => {
     say(`Removed ${path}`);
   }
   removeIfEmpty(paths.directory);
+  for (const shared of [SHARED_STATE_DIRECTORY, SHARED_CACHE_DIRECTORY]) removeSilentlyIfEmpty(shared);
 });
 
 function readStateDirectory() {
@@ -89,6 +90,15 @@ function removeIfEmpty(directory) {
   const names = readdirSync(directory);
   if (names.length === 0) rmSync(directory, { recursive: true });
   else say(`Kept ${directory}: ${names.join(', ')} is not the stack's.`);
+}
+
+/** Other clones may keep things there. */
+function removeSilentlyIfEmpty(directory) {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Not empty, not there, or not ours.
+  }
 }
 
 function remove(path) {

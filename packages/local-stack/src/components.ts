@@ -21,7 +21,6 @@ export interface StackPlan {
   databaseDirectory: string;
   databasePassword: string;
   secretKey: string;
-  natsBinary: string;
   /** False in tests that start many stacks: nothing waits for the disk. */
   isDatabaseDurable: boolean;
   /** Entry files of the services. */
@@ -65,7 +64,7 @@ export function postgresComponent(plan: StackPlan, onLeftover: () => void): Comp
   };
 }
 
-export function natsComponent(plan: StackPlan): Component {
+export function natsComponent(plan: StackPlan, binary: string): Component {
   return {
     name: 'nats-server',
     marker: plan.paths.nats,
@@ -74,7 +73,7 @@ export function natsComponent(plan: StackPlan): Component {
         storeDirectory: plan.paths.nats,
         port: plan.ports.nats,
         logPath: logPathOf(plan.paths, 'nats-server'),
-        binary: plan.natsBinary,
+        binary,
         abortSignal,
       });
       return server.process;

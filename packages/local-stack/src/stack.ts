@@ -128,7 +128,10 @@ class Stack implements RunningStack {
     };
     await inParallel([
       () => this.#startComponent('PostgreSQL', postgresComponent(plan, onLeftover), this.#servers),
-      () => this.#startComponent('nats-server', natsComponent(plan), this.#servers),
+      async () => {
+        const binary = await this.#findNatsServer();
+        await this.#startComponent('nats-server', natsComponent(plan, binary), this.#servers);
+      },
     ]);
     await this.#startComponent('auth-service and migrations', authComponent(plan), this.#services);
     await this.#startComponent('notify-service', notifyComponent(plan), this.#services);
@@ -182,17 +185,23 @@ class Stack implements RunningStack {
     if (leftovers.length > 0) reporter.note(`ended what an earlier run had left behind: ${leftovers.join(', ')}`);
   }
 
-  async #makePlan(): Promise<StackPlan> {
-    const { environment, reporter, port, entries = DEFAULT_ENTRIES, minimumFreeBytes, abortSignal } = this.#options;
+  /** Resolves with the path of a binary; the first time that may mean a download. */
+  async #findNatsServer(): Promise<string> {
+    const { environment, reporter, abortSignal } = this.#options;
     const onProgress = (line: string): void => {
       reporter.note(line);
     };
     const binary = await reporter.step(
       'finding nats-server',
       () => findNatsBinary({ env: environment, onProgress, abortSignal }),
-      ({ version, source }) => `nats-server ${version} (${source})`,
+      ({ version, source }) => `found nats-server ${version} (${source})`,
     );
     if (binary.warning !== undefined) reporter.warn(binary.warning);
+    return binary.path;
+  }
+
+  async #makePlan(): Promise<StackPlan> {
+    const { environment, port, entries = DEFAULT_ENTRIES, minimumFreeBytes } = this.#options;
     const databaseDirectory = locateDatabase(this.paths, resolvePostgresAccount());
     if (!databaseDirectory.startsWith(this.paths.directory)) {
       checkFreeSpace(join(databaseDirectory, '..'), minimumFreeBytes ?? MINIMUM_FREE_BYTES);
@@ -205,7 +214,6 @@ class Stack implements RunningStack {
       databaseDirectory,
       databasePassword: keepSecret(this.paths, 'postgres-password', PASSWORD_BYTES),
       secretKey: givenKey === '' ? keepSecret(this.paths, 'secret-key', SECRET_BYTES) : givenKey,
-      natsBinary: binary.path,
       isDatabaseDurable: this.#options.isDatabaseDurable ?? true,
       entries,
       ports: {
