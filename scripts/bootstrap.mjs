@@ -125,8 +125,19 @@ function run(command, args) {
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
+    // Whoever ends this process ends what it is waiting for.
+    let wasAskedToEnd = false;
+    const pass = (signal) => {
+      wasAskedToEnd = true;
+      child.kill(signal);
+    };
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    for (const signal of signals) process.on(signal, pass);
     child.on('error', (error) => resolve({ code: 127, output: error.message }));
-    child.on('close', (code, signal) => resolve({ code: signal === null ? code : 130, output }));
+    child.on('close', (code, signal) => {
+      for (const name of signals) process.off(name, pass);
+      resolve({ code: wasAskedToEnd || signal !== null ? 130 : code, output });
+    });
   });
 }
 

@@ -12,7 +12,10 @@ export function rotateLog(path: string): void {
 }
 
 /** Keeps logs that other processes append to from filling the disk. Returns what ends it. */
-export function boundLogs(paths: readonly string[], maxBytes = LOG_BYTES_MAX): () => void {
+export function boundLogs(
+  paths: readonly string[],
+  { maxBytes = LOG_BYTES_MAX, intervalMs = SIZE_CHECK_INTERVAL_MS } = {},
+): () => void {
   const check = (): void => {
     for (const path of paths) {
       try {
@@ -24,7 +27,7 @@ export function boundLogs(paths: readonly string[], maxBytes = LOG_BYTES_MAX): (
       }
     }
   };
-  const timer = setInterval(check, SIZE_CHECK_INTERVAL_MS);
+  const timer = setInterval(check, intervalMs);
   timer.unref();
   return () => {
     clearInterval(timer);

@@ -25,5 +25,6 @@ export {
   type Outcome,
   type ReceivedFrame,
 } from './ledger.ts';
+export { Teardowns } from './teardowns.ts';
 export { startTestStack, type TestStack, type TestStackOptions } from './test-stack.ts';
 export { TokenIssuer, type TokenOptions } from './token-issuer.ts';

@@ -1,6 +1,6 @@
-import type { TestContext } from '@infrasignal/testkit';
+import type { TestContext } from './test-context.ts';
 
-/** What a test framework does for a test: ends in reverse order everything that was started. */
+/** What a test framework does for a test, for programs that are none: ends in reverse order everything that was started. */
 export class Teardowns implements TestContext {
   #handlers: (() => unknown)[] = [];
 

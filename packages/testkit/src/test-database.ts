@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { acquireSharedPostgres, type SharedPostgres } from './shared-postgres.ts';
 import type { TestContext } from './test-context.ts';
+import { startTestPostgres } from './test-postgres.ts';
 
 export interface TestDatabaseOptions {
   /** Brings an empty database to the newest schema; must close its connections. */
@@ -38,20 +39,35 @@ export async function createTestDatabase(t: TestContext, options: TestDatabaseOp
       : 'template1';
   await withAdmin(server, (admin) => admin.query(`create database ${name} template ${template}`));
   const url = server.url(name);
-  const pool = new pg.Pool({ connectionString: url, max: 2 });
-  pool.on('error', () => undefined); // the connection is dropped with the database
+  const { query, close } = openDatabase(url);
   t.teardown(async () => {
-    await pool.end();
+    await close();
     await withAdmin(server, (admin) => admin.query(`drop database if exists ${name} with (force)`));
   });
   if (migrate !== undefined && migrationsFolder === undefined) await migrate(url);
+  return { url, name, query };
+}
+
+/** A database of a server of its own that writes like one in production, for figures: the shared one waits for no disk. */
+export async function createDurableDatabase(t: TestContext): Promise<TestDatabase> {
+  const server = await startTestPostgres(t, { isDurable: true });
+  const name = 'postgres'; // the server's first one is as good as any
+  const url = server.url(name);
+  const { query, close } = openDatabase(url);
+  t.teardown(close);
+  return { url, name, query };
+}
+
+/** What a test itself asks of its database. */
+function openDatabase(url: string): Pick<TestDatabase, 'query'> & { close: () => Promise<void> } {
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  pool.on('error', () => undefined); // the connection is dropped with the database
   return {
-    url,
-    name,
     query: async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) => {
       const result = await pool.query<Row>(text, values);
       return result.rows;
     },
+    close: () => pool.end(),
   };
 }
 

@@ -1,7 +1,7 @@
 import { findFreePort } from '@infrasignal/local-stack';
 import { startServiceProcess, type ServiceProcess } from './service-process.ts';
 import type { TestContext } from './test-context.ts';
-import { createTestDatabase, type TestDatabase } from './test-database.ts';
+import { createDurableDatabase, createTestDatabase, type TestDatabase } from './test-database.ts';
 import { startTestNats, type TestNats } from './test-nats.ts';
 
 export interface TestStackOptions {
@@ -15,6 +15,8 @@ export interface TestStackOptions {
   /** Added to the services' environment. */
   readonly authEnv?: Record<string, string>;
   readonly notifyEnv?: Record<string, string>;
+  /** True for figures: a PostgreSQL of its own that waits for the disk at each commit. Default false. */
+  readonly isDatabaseDurable?: boolean;
   /** Stands between auth-service and its database: gets the real URL, returns the one to use. */
   readonly interposeDatabase?: (databaseUrl: string) => Promise<string>;
 }
@@ -42,7 +44,8 @@ const SECRET_KEY = 'only for tests, and long enough: 0123456789';
  */
 export async function startTestStack(t: TestContext, options: TestStackOptions = {}): Promise<TestStack> {
   const { hasGateway = true, isDebug = false } = options;
-  const [database, nats, gatewayPort] = await Promise.all([createTestDatabase(t), startTestNats(t), findFreePort()]);
+  const createDatabase = options.isDatabaseDurable === true ? createDurableDatabase : createTestDatabase;
+  const [database, nats, gatewayPort] = await Promise.all([createDatabase(t), startTestNats(t), findFreePort()]);
   const url = `http://localhost:${gatewayPort}`;
   const databaseUrl = (await options.interposeDatabase?.(database.url)) ?? database.url;
   const common = { NATS_URL: nats.url, DEBUG: String(isDebug) };
