@@ -3,11 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PROJECT_ROOT } from '@infrasignal/local-stack';
+import { Teardowns } from '@infrasignal/testkit';
 import { chooseSeed, createRandom } from './random.ts';
 import { findMissingSymptoms, formatTable, formatViolations, type ReportRow } from './report.ts';
 import type { Scenario } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
-import { Teardowns } from './teardowns.ts';
 
 const KILLS_DEFAULT = 100;
 

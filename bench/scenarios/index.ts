@@ -1,0 +1,5 @@
+import type { BenchScenario } from '../scenario.ts';
+import { commitToFrame } from './commit-to-frame.ts';
+
+/** Every scenario there is. A new one is a file beside these and a line here. */
+export const scenarios: readonly BenchScenario[] = [commitToFrame];
