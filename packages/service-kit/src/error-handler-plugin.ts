@@ -15,7 +15,6 @@ const definitionByFastifyCode: ReadonlyMap<string, ErrorDefinition> = new Map(
     FST_ERR_CTP_INVALID_CONTENT_LENGTH: commonErrors.malformed_body,
     FST_ERR_CTP_BODY_TOO_LARGE: commonErrors.payload_too_large,
     FST_ERR_BAD_URL: commonErrors.not_found,
-    FST_ERR_MAX_PARAM_LENGTH: commonErrors.uri_too_long,
     FST_ERR_ROUTE_MISSING_CONTENT_TYPE: commonErrors.unsupported_media_type,
   }),
 );

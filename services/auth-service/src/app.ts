@@ -13,7 +13,7 @@ import type { AuthConfig } from './config.ts';
 import { createFeatures, secretKeysOf } from './features.ts';
 import { accountsRoutes, meRoutes } from './features/accounts/index.ts';
 import { keysRoutes } from './features/keys/index.ts';
-import { passwordChangeErrors, passwordErrors, passwordsRoutes } from './features/passwords/index.ts';
+import { passwordErrors, passwordFieldErrors, passwordsRoutes } from './features/passwords/index.ts';
 import { serviceClientsRoutes } from './features/service-clients/index.ts';
 import { sessionsRoutes } from './features/sessions/index.ts';
 import { accessGuardPlugin } from './plugins/access-guard-plugin.ts';
@@ -27,6 +27,12 @@ import { outboxPlugin } from './plugins/outbox-plugin.ts';
 
 /** 16 KiB: the largest body there is, a registration, is under 2 KiB. */
 const BODY_BYTES_MAX = 16 * 1024;
+
+/**
+ * The router answers a longer part of a path by itself, without headers and not as problem+json. Node reads at most
+ * 16 KiB of request line and headers, so that it never does: every parameter meets its route's schema.
+ */
+const PARAMETER_LENGTH_MAX = 16 * 1024;
 
 /** A whole request must have arrived within 10 s; its body is one packet. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -47,7 +53,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     // The nearest hops are ours, and only what they added to X-Forwarded-For is believed.
     trustProxy: (_address, hop) => hop < config.trustProxyHops,
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true } },
   });
 
@@ -103,10 +109,10 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   await app.register(
     accountsRoutes(features.accounts, (request) =>
       sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),
-      Object.values(passwordErrors),
+      Object.values(passwordFieldErrors),
     ),
   );
-  await app.register(meRoutes(features.accounts, Object.values(passwordChangeErrors)));
+  await app.register(meRoutes(features.accounts, Object.values(passwordErrors)));
   await app.register(passwordsRoutes(features.passwords));
   await app.register(sessionsRoutes(sessions));
   await app.register(serviceClientsRoutes(features.serviceClients));

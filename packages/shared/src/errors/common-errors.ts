@@ -9,7 +9,6 @@ export const commonErrors = defineErrors({
   not_found: [404, 'Not found', 'There is no such resource.'],
   method_not_allowed: [405, 'Method not allowed', 'The resource does not have this method; `Allow` lists what it has.'],
   payload_too_large: [413, 'Payload too large', 'The body is larger than this route accepts.'],
-  uri_too_long: [414, 'URI too long', 'A part of the path is longer than this service accepts.'],
   unsupported_media_type: [415, 'Unsupported media type', 'Send the body as application/json.'],
   internal_error: [500, 'Internal error', 'Something failed on our side. Quote `request_id` when you report it.'],
   service_unavailable: [503, 'Service unavailable', 'Something this route needs is away; try again as told.'],

@@ -108,7 +108,6 @@ export function problemsOf(schema: FastifySchema, { method, url }: { method: str
     ...(hasBody
       ? [commonErrors.malformed_body, commonErrors.payload_too_large, commonErrors.unsupported_media_type]
       : []),
-    ...(schema.params === undefined ? [] : [commonErrors.uri_too_long]),
     ...securityProblems(schema),
     ...(schema.errors ?? []),
     ...ofFields.map(({ definition }) => definition).filter(({ status }) => status !== 400),

@@ -48,6 +48,12 @@ function taken(field: TakenField): ProblemError {
   return new ProblemError(definition, { errors: [{ pointer: `/${field}`, code, detail }] });
 }
 
+/** The token was good a moment ago, or is a service's: there is no account for it (RFC 6750 section 3). */
+function noAccount(): ProblemError {
+  const headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+  return new ProblemError(commonErrors.invalid_token, { headers });
+}
+
 function invalidEmail(): FieldProblem {
   const { code, detail } = accountFieldErrors.invalid_email;
   return { pointer: '/email', code, detail };
@@ -81,7 +87,7 @@ export class AccountsService {
   /** @throws ProblemError invalid_token when the account is gone meanwhile */
   async getProfile(userId: number): Promise<Profile> {
     const profile = await findProfile(this.#dependencies.db, userId);
-    if (profile === null) throw new ProblemError(commonErrors.invalid_token);
+    if (profile === null) throw noAccount();
     return profile;
   }
 
@@ -114,7 +120,7 @@ export class AccountsService {
     await withUserLock(db, userId, async (tx) => {
       await endAllSessions(tx, userId);
       // The password was changed between the proof and the lock: throwing also undoes the end of the sessions.
-      if (!(await deleteAccount(tx, userId, passwordHash))) throw new ProblemError(commonErrors.invalid_token);
+      if (!(await deleteAccount(tx, userId, passwordHash))) throw noAccount();
     });
     announceEvent();
   }
