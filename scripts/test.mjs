@@ -20,6 +20,7 @@ const steps = [
   { title: 'tap without its TypeScript plugin', when: needsTapBuild, run: () => runTool('tap', ['build']) },
   { title: 'lint', when: isWhole, run: () => runTool('eslint', ['.', '--max-warnings', '0']) },
   { title: 'types', when: isWhole, run: () => runTool('tsc', ['--project', 'tsconfig.json']) },
+  { title: 'types of the web page', when: isWhole, run: () => runTool('tsc', ['--project', 'packages/web/tsconfig.json']) },
   {
     title: 'boundaries',
     when: isWhole,

@@ -12,11 +12,9 @@ interface ListedError extends ErrorDefinition {
   readonly isFieldCode: boolean;
 }
 
-/** Tables of field codes are named `…FieldErrors`; these were named otherwise before that was a rule. */
-const OTHER_FIELD_TABLES: ReadonlySet<string> = new Set(['passwordErrors', 'phoneNumberErrors']);
-
+/** Tables of field codes are named `…FieldErrors`. */
 function isFieldTable(name: string): boolean {
-  return /(^f|F)ieldErrors$/.test(name) || OTHER_FIELD_TABLES.has(name);
+  return /(^f|F)ieldErrors$/.test(name);
 }
 
 function isErrorTable(value: unknown): value is Readonly<Record<string, ErrorDefinition>> {

@@ -100,6 +100,7 @@ export function notifyComponent(plan: StackPlan): Component {
     // It has no use for them, so it does not get them.
     DATABASE_URL: undefined,
     SECRET_KEY: undefined,
+    SECRET_KEY_FALLBACKS: undefined,
   });
 }
 

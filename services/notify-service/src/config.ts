@@ -1,4 +1,5 @@
 import {
+  confidential,
   flag,
   integer,
   list,
@@ -18,11 +19,13 @@ export const settings = {
     fallback: '127.0.0.1',
   }),
   port: integer('PORT', { description: 'Port to listen on.', fallback: 8002, min: 0, max: 65_535 }),
-  natsUrl: url('NATS_URL', {
-    description: 'The broker: one or more URLs, comma-separated.',
-    schemes: ['nats', 'tls'],
-    isList: true,
-  }),
+  natsUrl: confidential(
+    url('NATS_URL', {
+      description: 'The broker: one or more URLs, comma-separated.',
+      schemes: ['nats', 'tls'],
+      isList: true,
+    }),
+  ),
   jwksUrl: url('JWKS_URL', {
     description: 'Where auth-service publishes the public keys that access tokens are verified with.',
     schemes: ['http', 'https'],

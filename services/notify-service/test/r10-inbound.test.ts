@@ -4,7 +4,7 @@
  */
 import { waitFor } from '@infrasignal/testkit';
 import t from 'tap';
-import { startNotify, startWorld } from './support/notify.ts';
+import { startNotify, startNotifyProcess, startWorld } from './support/notify.ts';
 import { frame, RawClient } from './support/raw-client.ts';
 import { connectSocket } from './support/socket-client.ts';
 
@@ -57,7 +57,7 @@ t.test('R10 what clients send', async (t) => {
     'an unknown type': { bytes: frame('{"type":"subscribe","user_id":2}'), code: 4500 },
     'a server’s frame': { bytes: frame('{"type":"connected"}'), code: 4500 },
     'deep nesting': { bytes: frame('['.repeat(8_000)), code: 4500 },
-    '__proto__': { bytes: frame('{"__proto__":{"type":"ping"}}'), code: 4500 },
+    ['__proto__']: { bytes: frame('{"__proto__":{"type":"ping"}}'), code: 4500 },
   };
   for (const [what, { bytes, code }] of Object.entries(refused)) {
     await t.test(`R10 ${what} → ${code}`, async (t) => {
@@ -93,6 +93,14 @@ t.test('R10 what clients send', async (t) => {
     client.socket.destroy();
   });
 
+  await t.test('R10 a peer that breaks the protocol and stays is dropped all the same', async (t) => {
+    const client = await RawClient.open(url, token);
+    client.socket.write(frame(PING, { reserved: 7 }));
+    await waitFor(() => client.closeCode === 1002);
+    await waitFor(() => client.isClosed, { description: 'the connection to end without an answer' });
+    t.pass();
+  });
+
   await t.test('R10 other sockets are untouched, and nothing is left behind', async (t) => {
     const event = await world.publisher.publish(1);
     await waitFor(() => witness.seqs.at(-1) === event.seq);
@@ -102,4 +110,25 @@ t.test('R10 what clients send', async (t) => {
     await waitFor(() => app.hub.size === 0, { description: 'every socket to be forgotten' });
     t.pass();
   });
+});
+
+t.test('R10 what strangers send fills no log', async (t) => {
+  const world = await startWorld(t);
+  const node = await startNotifyProcess(t, world, { LOG_LEVEL: 'warn' });
+  const before = node.logs();
+  const messages = [frame(PING, { reserved: 7 }), frame('', { opcode: 3 }), frame('x', { opcode: 2 }), frame('rubbish'), frame('', { length: 17_000_000 })];
+  for (const bytes of messages) {
+    const client = await RawClient.open(node.url, world.issuer.token(1));
+    client.socket.write(bytes);
+    await waitFor(() => client.closeCode);
+    client.socket.resetAndDestroy();
+  }
+  for (const header of ['GET /ws/notifications/ HTTP/1.1\r\nUpgrade: websocket\r\n\r\n', 'rubbish\r\n\r\n']) {
+    const client = new RawClient(node.port);
+    client.socket.write(header);
+    await waitFor(() => client.statusLine !== '');
+    client.socket.destroy();
+  }
+  t.equal((await fetch(`${node.url}/healthz`)).status, 200);
+  t.equal(node.logs(), before);
 });

@@ -36,12 +36,12 @@ export function toE164(phoneNumber: string, region: CountryCode): string | null 
   }
 }
 
-export const phoneNumberErrors = defineErrors({
+export const phoneNumberFieldErrors = defineErrors({
   invalid_phone_number: [400, 'Invalid phone number', 'No telephone network could have this number.'],
 });
 
 /** The field problem of a number that {@link toE164} refuses. */
 export function phoneNumberProblem(): FieldProblem {
-  const { code, detail } = phoneNumberErrors.invalid_phone_number;
+  const { code, detail } = phoneNumberFieldErrors.invalid_phone_number;
   return { pointer: '/phone_number', code, detail };
 }

@@ -40,6 +40,19 @@ const RECONNECT_WINDOW_MS = 5_000;
 /** Sockets have this long to answer the close of the node; well below any grace period. */
 const DRAIN_TIMEOUT_MS = 4_000;
 
+/** A peer that broke the protocol has this long to answer our close; then its connection is dropped. */
+const CLOSE_TIMEOUT_MS = 3_000;
+
+const WEB_SOCKET_OPTIONS = {
+  maxPayload: INBOUND_BYTES_MAX,
+  maxFragments: INBOUND_FRAGMENTS_MAX,
+  closeTimeout: CLOSE_TIMEOUT_MS,
+  perMessageDeflate: false,
+  clientTracking: false,
+  // The token rides as a subprotocol too, and must never be the one that is answered with.
+  handleProtocols: (protocols: Set<string>) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+};
+
 declare module 'fastify' {
   interface FastifyInstance {
     gatewayStats: GatewayStats;
@@ -72,13 +85,13 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
   app.decorateRequest('listener', null);
 
   await app.register(websocket, {
-    options: {
-      maxPayload: INBOUND_BYTES_MAX,
-      maxFragments: INBOUND_FRAGMENTS_MAX,
-      perMessageDeflate: false,
-      clientTracking: false,
-      // The token rides as a subprotocol too, and must never be the one that is answered with.
-      handleProtocols: (protocols: Set<string>) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    options: WEB_SOCKET_OPTIONS,
+    errorHandler: (error, socket, request) => {
+      // A peer that breaks RFC 6455, or goes away: `ws` is closing already, with the right code. Ending the connection
+      // here would cut that code off, and a line in the log for each would be a stranger's to write.
+      if (socket.readyState !== socket.OPEN) return;
+      request.log.error({ err: error }, 'a socket could not be served');
+      socket.terminate();
     },
     preClose: (done) => {
       isClosing = true;

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors, SessionModeSchema, TokenAnswerSchema, type ErrorDefinition } from '@infrasignal/shared';
 import type { FastifyRequest } from 'fastify';
-import { phoneNumberErrors } from '../../lib/phone-number.ts';
+import { phoneNumberFieldErrors } from '../../lib/phone-number.ts';
 import { publicRoute } from '../../plugins/openapi-security.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 import { RegisterBodySchema } from './accounts-schemas.ts';
 import type { AccountsService, FirstSession } from './accounts-service.ts';
 
-function registerSchema(passwordErrors: readonly ErrorDefinition[]) {
+function registerSchema(passwordFieldErrors: readonly ErrorDefinition[]) {
   return {
     operationId: 'register',
     summary: 'Create an account and log in',
@@ -19,23 +19,23 @@ function registerSchema(passwordErrors: readonly ErrorDefinition[]) {
     response: { 201: TokenAnswerSchema },
     errors: [commonErrors.forbidden_origin],
     fieldErrors: {
-      phone_number: [phoneNumberErrors.invalid_phone_number, accountErrors.phone_number_taken],
+      phone_number: [phoneNumberFieldErrors.invalid_phone_number, accountErrors.phone_number_taken],
       email: [accountFieldErrors.invalid_email, accountErrors.email_taken],
-      password: passwordErrors,
+      password: passwordFieldErrors,
     },
   };
 }
 
-/** `POST /api/register/`. @param passwordErrors what the password policy refuses with */
+/** `POST /api/register/`. @param passwordFieldErrors what the password policy refuses with */
 export function accountsRoutes(
   service: AccountsService,
   openSession: (request: FastifyRequest) => FirstSession,
-  passwordErrors: readonly ErrorDefinition[],
+  passwordFieldErrors: readonly ErrorDefinition[],
 ): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.post(
       '/api/register',
-      { schema: registerSchema(passwordErrors) },
+      { schema: registerSchema(passwordFieldErrors) },
       async (request, reply) => {
         const isCookieMode = request.query.session === 'cookie';
         if (isCookieMode) app.browserSessions.assertOrigin(request);

@@ -1,5 +1,5 @@
 /** Which passwords are accepted, and how one is changed. */
 export { PasswordPolicy, PASSWORD_LENGTH_MAX } from './password-policy.ts';
-export { passwordChangeErrors, passwordErrors } from './passwords-errors.ts';
+export { passwordErrors, passwordFieldErrors } from './passwords-errors.ts';
 export { passwordsRoutes } from './passwords-routes.ts';
 export { PasswordsService } from './passwords-service.ts';

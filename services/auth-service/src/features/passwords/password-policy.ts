@@ -1,7 +1,7 @@
 import type { FieldProblem } from '@infrasignal/shared';
 import { dictionary } from '@zxcvbn-ts/language-common';
 import { normalisePassword } from '../../lib/password-hasher.ts';
-import { passwordErrors } from './passwords-errors.ts';
+import { passwordFieldErrors } from './passwords-errors.ts';
 
 /** 256 code points: four times what OWASP asks to allow, and a hash of it costs no more than of a short one. */
 export const PASSWORD_LENGTH_MAX = 256;
@@ -26,8 +26,8 @@ const commonPasswords: ReadonlySet<string> = new Set(
   dictionary['passwords-common'].map((password) => String(password).toLowerCase()),
 );
 
-function toProblem(code: keyof typeof passwordErrors, detail?: string): FieldProblem {
-  return { pointer: '/password', code, detail: detail ?? passwordErrors[code].detail };
+function toProblem(code: keyof typeof passwordFieldErrors, detail?: string): FieldProblem {
+  return { pointer: '/password', code, detail: detail ?? passwordFieldErrors[code].detail };
 }
 
 /** With fewer digits of the number in it, the rest of a password is what has to be guessed. */

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
 import { guardedChange } from '../../plugins/openapi-security.ts';
-import { passwordChangeErrors, passwordErrors } from './passwords-errors.ts';
+import { passwordErrors, passwordFieldErrors } from './passwords-errors.ts';
 import { PasswordChangeBodySchema, PasswordChangedSchema } from './passwords-schemas.ts';
 import type { PasswordsService } from './passwords-service.ts';
 
@@ -14,8 +14,8 @@ const schema = {
   body: PasswordChangeBodySchema,
   response: { 200: PasswordChangedSchema },
   fieldErrors: {
-    current_password: Object.values(passwordChangeErrors),
-    new_password: Object.values(passwordErrors),
+    current_password: Object.values(passwordErrors),
+    new_password: Object.values(passwordFieldErrors),
   },
 };
 

@@ -4,7 +4,7 @@ import { withUserLock, type Transaction } from '../../db/user-lock.ts';
 import type { PasswordHasher } from '../../lib/password-hasher.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { PasswordPolicy } from './password-policy.ts';
-import { passwordChangeErrors } from './passwords-errors.ts';
+import { passwordErrors } from './passwords-errors.ts';
 import { findPasswordHolder, updatePassword } from './passwords-repository.ts';
 
 export interface PasswordsDependencies {
@@ -17,8 +17,8 @@ export interface PasswordsDependencies {
 }
 
 function wrongPassword(): ProblemError {
-  const { code, detail } = passwordChangeErrors.wrong_password;
-  return new ProblemError(passwordChangeErrors.wrong_password, {
+  const { code, detail } = passwordErrors.wrong_password;
+  return new ProblemError(passwordErrors.wrong_password, {
     errors: [{ pointer: '/current_password', code, detail }],
   });
 }

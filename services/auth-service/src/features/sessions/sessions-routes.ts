@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors, fieldErrors, SessionModeSchema, TokenAnswerSchema } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
-import { phoneNumberErrors } from '../../lib/phone-number.ts';
+import { phoneNumberFieldErrors } from '../../lib/phone-number.ts';
 import { getAccessHolder, readBearerToken } from '../../plugins/access-guard-plugin.ts';
 import { anyToken, guardedChange, guardedRead, publicRoute, refreshToken } from '../../plugins/openapi-security.ts';
 import { sessionErrors } from './sessions-errors.ts';
@@ -32,7 +32,7 @@ const loginSchema = {
   querystring: SessionModeSchema,
   response: { 200: TokenAnswerSchema },
   errors: [sessionErrors.invalid_credentials, commonErrors.forbidden_origin],
-  fieldErrors: { phone_number: [phoneNumberErrors.invalid_phone_number] },
+  fieldErrors: { phone_number: [phoneNumberFieldErrors.invalid_phone_number] },
 };
 
 const refreshSchema = {
