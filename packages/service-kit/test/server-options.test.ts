@@ -7,7 +7,7 @@ import t from 'tap';
 import { errorHandlerPlugin, securityHeadersPlugin, serverOptions } from '../src/index.ts';
 
 async function start(t: { teardown(handler: () => unknown): unknown }) {
-  const app = Fastify({ ...serverOptions(), routerOptions: { maxParamLength: 20 } });
+  const app = Fastify(serverOptions());
   await app.register(errorHandlerPlugin);
   await app.register(securityHeadersPlugin, { isDebug: false });
   app.get<{ Params: { id: string } }>('/things/:id', async ({ params }) => params);
@@ -42,8 +42,6 @@ t.test('A32 a path with escapes that are no UTF-8 is a path nobody has', async (
   t.same((await app.inject('/things/%41%20b')).json<unknown>(), { id: 'A b' }, 'good escapes are decoded');
   t.same((await app.inject('/things/%25')).json<unknown>(), { id: '%' });
   t.same((await app.inject('/things/%zz')).json<unknown>(), { id: '%zz' }, 'bad ones are text');
-  const long = await app.inject(`/things/${'x'.repeat(21)}`);
-  t.equal(long.statusCode, 414);
 });
 
 t.test('A32 what is no HTTP is answered as a problem on the bare connection', async (t) => {
