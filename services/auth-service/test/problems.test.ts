@@ -34,6 +34,13 @@ t.test('A32 every status is the same kind of answer', async (t) => {
     [await app.inject('/'), 404, 'not_found', '/'],
     [await app.inject('/api/login/?x=1'), 405, 'method_not_allowed', '/api/login/'],
     [await register(app, { ...good, phone_number: taken }), 409, 'phone_number_taken', '/api/register/'],
+    [await app.inject(`/${'x'.repeat(9_000)}`), 404, 'not_found', `/${'x'.repeat(9_000)}`],
+    [
+      await app.inject({ method: 'DELETE', url: `/api/sessions/${'x'.repeat(9_000)}` }),
+      401,
+      'invalid_token',
+      `/api/sessions/${'x'.repeat(9_000)}`,
+    ],
     [await post(app, '/api/login/', ' '.repeat(20_000)), 413, 'payload_too_large', '/api/login/'],
     [await post(app, '/api/login/', 'x', { 'content-type': 'text/plain' }), 415, 'unsupported_media_type', '/api/login/'],
   ];
