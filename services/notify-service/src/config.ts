@@ -45,10 +45,14 @@ export const settings = {
     fallback: false,
   }),
   allowedOrigins: list('ALLOWED_ORIGINS', {
-    description: 'Origins whose pages may open a socket. A client that sends no Origin (not a browser) is not affected.',
+    description:
+      'Origins whose pages may open a socket. A client that sends no Origin (not a browser) is not affected.',
     fallback: ['http://localhost:8000', 'http://127.0.0.1:8000'],
   }),
-  logLevel: oneOf('LOG_LEVEL', logLevels, { description: 'The least severe log line that is written.', fallback: 'info' }),
+  logLevel: oneOf('LOG_LEVEL', logLevels, {
+    description: 'The least severe log line that is written.',
+    fallback: 'info',
+  }),
   shutdownGraceSeconds: integer('SHUTDOWN_GRACE_SECONDS', {
     description: 'After SIGTERM, sockets have this long to be closed in order; then the process ends regardless.',
     fallback: 10,
@@ -57,8 +61,8 @@ export const settings = {
   }),
   resumeEventsMax: integer('RESUME_EVENTS_MAX', {
     description:
-      'Events that one resume may replay; who missed more is told `recovered: false`. Smaller sends away clients that ' +
-      'were offline for a night; larger lets a few of them keep the broker busy.',
+      'Events that one resume may replay; who missed more is told `recovered: false`. Smaller sends away clients ' +
+      'that were offline for a night; larger lets a few of them keep the broker busy.',
     fallback: 1_000,
     min: 1,
     max: 100_000,
@@ -72,7 +76,8 @@ export const settings = {
     max: 1_073_741_824,
   }),
   pingIntervalSeconds: integer('PING_INTERVAL_SECONDS', {
-    description: 'How often each socket is pinged. 25 s keeps it alive through proxies that cut idle connections at 30 s.',
+    description:
+      'How often each socket is pinged. 25 s keeps it alive through proxies that cut idle connections at 30 s.',
     fallback: 25,
     min: 1,
     max: 3_600,

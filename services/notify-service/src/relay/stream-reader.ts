@@ -68,7 +68,8 @@ export class StreamReader {
 
   /** The message at a position. */
   findAt(sequence: number): Promise<StreamMessage | null> {
-    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, { seq: sequence })));
+    const query = { seq: sequence };
+    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)));
   }
 
   findAtLeader(sequence: number): Promise<StreamMessage | null> {
