@@ -85,7 +85,13 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     natsUrl: config.natsUrl,
     streamReplicas: config.streamReplicas,
   });
-  await registerFeatures(app, config);
+  try {
+    await registerFeatures(app, config);
+  } catch (error) {
+    // Whoever asked for the app never gets it, so nobody else could close what it opened.
+    await app.close();
+    throw error;
+  }
   return app;
 }
 
