@@ -1,15 +1,16 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { startManagedProcess, type ManagedProcess } from './managed-process.ts';
 import { findNatsBinary } from './nats-binary.ts';
+import { findFreePort, isPortFreeSoon } from './ports.ts';
 import { StackError } from './stack-error.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface StartNatsServerOptions {
-  /** JetStream's files, the generated configuration and the ports file; created when missing. */
+  /** JetStream's files and the generated configuration; created when missing. */
   storeDirectory: string;
-  /** TCP port on 127.0.0.1; the server picks a free one when absent. */
+  /** TCP port on 127.0.0.1; a free one is chosen when absent. */
   port?: number | undefined;
   /** Port of the HTTP monitoring on 127.0.0.1; none when absent. */
   monitorPort?: number | undefined;
@@ -55,13 +56,12 @@ export async function startNatsServer(options: StartNatsServerOptions): Promise<
   const binary = options.binary ?? (await findNatsBinary()).path;
   const { storeDirectory } = options;
   mkdirSync(storeDirectory, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(storeDirectory)) {
-    if (name.endsWith('.ports')) rmSync(join(storeDirectory, name)); // of an earlier run
-  }
   const configPath = join(storeDirectory, 'nats-server.conf');
-  writeFileSync(configPath, renderConfig(options), { mode: 0o600 });
   const startedAt = performance.now();
   for (;;) {
+    const port = options.port ?? (await findFreePort());
+    if (!(await isPortFreeSoon(port, PORT_TAKEN_TIMEOUT_MS))) throw portTaken(port);
+    writeFileSync(configPath, renderConfig(options, port), { mode: 0o600 });
     const child = await startManagedProcess({
       name: 'nats-server',
       command: binary,
@@ -72,25 +72,25 @@ export async function startNatsServer(options: StartNatsServerOptions): Promise<
       stopTimeoutMs: STOP_TIMEOUT_MS,
     });
     try {
-      return toRunning(child, storeDirectory, await waitUntilReady(child, options));
+      await waitUntilReady(child, port, options.abortSignal);
+      return toRunning(child, storeDirectory, port);
     } catch (error) {
       await child.kill('SIGKILL');
       const isPortTaken = child.tail().includes('address already in use');
       if (isPortTaken && performance.now() - startedAt < PORT_TAKEN_TIMEOUT_MS) continue;
-      throw isPortTaken ? portTaken(options.port ?? 0, error) : error;
+      throw isPortTaken ? portTaken(port, error) : error;
     }
   }
 }
 
-function renderConfig(options: StartNatsServerOptions): string {
-  const { storeDirectory, port, monitorPort, extraConfig } = options;
+function renderConfig(options: StartNatsServerOptions, port: number): string {
+  const { storeDirectory, monitorPort, extraConfig } = options;
   return [
     '# Generated at every start: changes here are lost.',
     'server_name: infrasignal',
     'host: 127.0.0.1',
-    `port: ${port ?? -1}`,
+    `port: ${port}`,
     ...(monitorPort === undefined ? [] : [`http: ${JSON.stringify(`127.0.0.1:${monitorPort}`)}`]),
-    `ports_file_dir: ${JSON.stringify(storeDirectory)}`,
     // An event is below 8 KiB; a larger limit would only let a mistake fill the disk faster.
     'max_payload: 256KB',
     // A client that does not answer for 2 × 10 s is gone; the default of 2 min hides a frozen service.
@@ -109,32 +109,20 @@ function renderConfig(options: StartNatsServerOptions): string {
   ].join('\n');
 }
 
-/** Resolves with the client port as soon as the server greets: by then JetStream has recovered its store. */
-async function waitUntilReady(child: ManagedProcess, options: StartNatsServerOptions): Promise<number> {
+/** Resolves as soon as the server greets: by then JetStream has recovered its store. */
+async function waitUntilReady(child: ManagedProcess, port: number, abortSignal?: AbortSignal): Promise<void> {
   const abortIf = (): void => {
-    options.abortSignal?.throwIfAborted();
+    abortSignal?.throwIfAborted();
     if (child.exitStatus !== null) throw startFailure(child);
   };
-  return await waitFor(
-    async () => {
-      const port = options.port ?? readAssignedPort(options.storeDirectory, child.pid);
-      return (await greets(port, child.pid)) ? port : false;
-    },
-    { timeoutMs: READY_TIMEOUT_MS, intervalMs: 10, description: 'nats-server to greet a client', abortIf },
-  );
+  const description = 'nats-server to greet a client';
+  await waitFor(() => greets(port), { timeoutMs: READY_TIMEOUT_MS, intervalMs: 10, description, abortIf });
 }
 
-function readAssignedPort(directory: string, pid: number): number {
-  const text = readFileSync(join(directory, `nats-server_${pid}.ports`), 'utf8');
-  const url = (JSON.parse(text) as { nats?: string[] }).nats?.[0];
-  if (url === undefined) throw new Error('The ports file names no client port');
-  return Number(new URL(url).port);
-}
-
-function greets(port: number, pid: number): Promise<boolean> {
+function greets(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port });
-    const timer = setTimeout(() => socket.destroy(new Error(`no greeting from process ${pid}`)), 1_000);
+    const timer = setTimeout(() => socket.destroy(new Error('no greeting')), 1_000);
     let greeting = '';
     socket.on('data', (chunk) => {
       greeting += chunk.toString('latin1');
@@ -169,7 +157,7 @@ function startFailure(child: ManagedProcess): StackError {
   );
 }
 
-function portTaken(port: number, cause: unknown): StackError {
+function portTaken(port: number, cause?: unknown): StackError {
   return new StackError(
     `Port ${port} for nats-server is taken by another program`,
     `Find it with \`ss -ltnp sport = :${port}\`, or choose another port.`,

@@ -1,8 +1,39 @@
+import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from './stack-error.ts';
 
-/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
-export function findFreePort(): Promise<number> {
+// Below 15000 well-known programs have their ports; the system hands out ports from about 32768 upwards.
+const LOWEST_PORT = 15_000;
+const DEFAULT_EPHEMERAL_START = 32_768;
+const ATTEMPTS_MAX = 100;
+
+const PORT_CHECK_INTERVAL_MS = 100;
+
+/**
+ * A TCP port of 127.0.0.1 that nobody listens on at this moment. It lies below the range from which the system takes
+ * ports for outgoing connections and for "any port": otherwise one of those could sit on it by the time it is used,
+ * or while a crashed server is started again.
+ */
+export async function findFreePort(): Promise<number> {
+  const end = readEphemeralStart();
+  for (let attempt = 0; attempt < ATTEMPTS_MAX && end > LOWEST_PORT; attempt += 1) {
+    const port = randomInt(LOWEST_PORT, end);
+    if ((await checkPort('127.0.0.1', port)) === 'free') return port;
+  }
+  return await findAnyFreePort();
+}
+
+function readEphemeralStart(): number {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0]);
+  } catch {
+    return DEFAULT_EPHEMERAL_START; // not Linux; macOS begins at 49152
+  }
+}
+
+function findAnyFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -14,6 +45,19 @@ export function findFreePort(): Promise<number> {
       });
     });
   });
+}
+
+/**
+ * Waits a moment for a port to become free. Asking first matters: a stranger's server of the same kind on that port
+ * would answer in place of ours.
+ */
+export async function isPortFreeSoon(port: number, timeoutMs: number): Promise<boolean> {
+  const startedAt = performance.now();
+  while ((await checkPort('127.0.0.1', port)) !== 'free') {
+    if (performance.now() - startedAt > timeoutMs) return false;
+    await sleep(PORT_CHECK_INTERVAL_MS);
+  }
+  return true;
 }
 
 /** What `checkPort` found: free, taken by somebody, not allowed for us, or an address this machine has not. */

@@ -1,7 +1,7 @@
 import { chownSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import pg from 'pg';
-import { findFreePort } from './ports.ts';
+import { findFreePort, isPortFreeSoon } from './ports.ts';
 import { resolvePostgresAccount } from './postgres-account.ts';
 import { findPostgresBinaries } from './postgres-binaries.ts';
 import { endLeftoverServer, ensureCluster, POSTGRES_USER } from './postgres-cluster.ts';
@@ -46,6 +46,9 @@ const READY_TIMEOUT_MS = 60_000;
 // A fast shutdown writes a checkpoint; on a slow disk that takes seconds, more means something is wrong.
 const STOP_TIMEOUT_MS = 20_000;
 
+// After a SIGKILL another program's outgoing connection may sit on the port for a moment.
+const PORT_TAKEN_TIMEOUT_MS = 5_000;
+
 // A port that was free a moment ago may be taken by the time the server binds it.
 const PORT_ATTEMPTS = 5;
 
@@ -75,6 +78,7 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Runn
   for (let attempt = 1; ; attempt += 1) {
     options.abortSignal?.throwIfAborted();
     const port = options.port ?? (await findFreePort());
+    if (!(await isPortFreeSoon(port, PORT_TAKEN_TIMEOUT_MS))) throw portTaken(port);
     const child = await startManagedProcess({
       name: 'postgres',
       command: binaries.postgres,
@@ -168,7 +172,7 @@ function wrongPassword(): StackError {
   );
 }
 
-function portTaken(port: number, cause: unknown): StackError {
+function portTaken(port: number, cause?: unknown): StackError {
   return new StackError(
     `Port ${port} for PostgreSQL is taken by another program`,
     `Find it with \`ss -ltnp sport = :${port}\`, or choose another port.`,
