@@ -1,4 +1,5 @@
 import type { CloseCode } from '@infrasignal/shared';
+import type { Connection, ConnectionOptions } from '../../src/hub/connection.ts';
 import { Hub, type HubOptions } from '../../src/hub/hub.ts';
 import type { Frame, HubEvent, SocketPort, Variant } from '../../src/hub/ports.ts';
 import { TimingWheel } from '../../src/hub/timing-wheel.ts';
@@ -77,6 +78,24 @@ export class HubWorld {
       this.wheel.advance(this.nowMs);
     }
   }
+}
+
+/** Registers a socket of user 1 that can resume, but for what `changes` say. */
+export function openConnection(
+  world: HubWorld,
+  changes: Partial<ConnectionOptions> = {},
+): { port: RecordingPort; connection: Connection } {
+  const port = new RecordingPort();
+  const connection = world.hub.open({
+    audience: { kind: 'user', userId: 1 },
+    sessionId: null,
+    variant: 'own',
+    port,
+    isResumable: true,
+    expiresInMs: null,
+    ...changes,
+  });
+  return { port, connection };
 }
 
 let position = 0;

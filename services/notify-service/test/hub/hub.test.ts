@@ -5,21 +5,7 @@
 import { closeCodes } from '@infrasignal/shared';
 import t from 'tap';
 import type { ConnectionOptions, Connection } from '../../src/hub/connection.ts';
-import { admission, event, HubWorld, RecordingPort } from './fixtures.ts';
-
-function open(world: HubWorld, changes: Partial<ConnectionOptions> = {}): { port: RecordingPort; connection: Connection } {
-  const port = new RecordingPort();
-  const connection = world.hub.open({
-    audience: { kind: 'user', userId: 1 },
-    sessionId: null,
-    variant: 'own',
-    port,
-    isResumable: true,
-    expiresInMs: null,
-    ...changes,
-  });
-  return { port, connection };
-}
+import { admission, event, HubWorld, openConnection as open, type RecordingPort } from './fixtures.ts';
 
 function openPlain(world: HubWorld, changes: Partial<ConnectionOptions> = {}): { port: RecordingPort; connection: Connection } {
   return open(world, { variant: 'plain', isResumable: false, ...changes });

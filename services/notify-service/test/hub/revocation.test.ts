@@ -1,22 +1,7 @@
 // If this breaks: a socket outlives the logout that should have closed it, or a logout on one phone silences another.
 import { closeCodes } from '@infrasignal/shared';
 import t from 'tap';
-import type { Connection, ConnectionOptions } from '../../src/hub/connection.ts';
-import { admission, event, HubWorld, RecordingPort } from './fixtures.ts';
-
-function open(world: HubWorld, changes: Partial<ConnectionOptions>): { port: RecordingPort; connection: Connection } {
-  const port = new RecordingPort();
-  const connection = world.hub.open({
-    audience: { kind: 'user', userId: 1 },
-    sessionId: null,
-    variant: 'own',
-    port,
-    isResumable: true,
-    expiresInMs: null,
-    ...changes,
-  });
-  return { port, connection };
-}
+import { admission, event, HubWorld, openConnection as open } from './fixtures.ts';
 
 t.test('R7 the end of a session is told to its sockets and closes them; the user’s others stay', async (t) => {
   const world = new HubWorld();
