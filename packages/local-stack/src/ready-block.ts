@@ -20,9 +20,10 @@ export function renderReadyBlock(stack: RunningStack, environment: Environment):
   return [
     `infraSignal is ready: ${url}/`,
     '',
-    `  ${url}/                       web page: sign up, log in, watch`,
-    '  POST /api/register/     POST /api/login/     GET /.well-known/jwks.json',
-    `  ${socketUrl}`,
+    `  Page    ${url}/              sign up, log in, watch the notifications arrive`,
+    `  API     ${url}/api/docs/     every route, with examples`,
+    '          POST /api/register/  /api/login/  /api/token/refresh/  /api/logout/   GET /api/me/  /api/sessions/',
+    `  Socket  ${socketUrl}`,
     '',
     ...tryIt.map((line) => `  ${line}`),
     '',
