@@ -78,9 +78,9 @@ export const completeDocument: fastifySwagger.SwaggerTransformObject = (source) 
 
 /** Answers that belong to no operation: there is none at that address, or the request never reached one. */
 const ELSEWHERE: readonly ErrorDefinition[] = [
+  connectionErrors.malformed_request,
   commonErrors.not_found,
   commonErrors.method_not_allowed,
-  connectionErrors.malformed_request,
   connectionErrors.request_timeout,
   connectionErrors.headers_too_large,
 ];
@@ -99,8 +99,8 @@ export function renderIntroduction(): string {
     '## Errors',
     '',
     'Every error is `application/problem+json` (RFC 9457). Branch on `code`: it is never renamed and never reused;',
-    '`title` and `detail` are for people and may change. Each operation lists the codes that it can answer with. Besides',
-    'them there are answers that belong to no operation:',
+    '`title` and `detail` are for people and may change. Each operation lists the codes that it can answer with.',
+    'Besides them there are answers that belong to no operation:',
     '',
     '| Status | Code | Meaning |',
     '| --- | --- | --- |',

@@ -103,11 +103,11 @@ export function problemsOf(schema: FastifySchema, { method, url }: { method: str
     definitions.map((definition) => ({ definition, pointer: `/${field}` })),
   );
   const definitions = [
-    allowedHostsErrors.host_not_allowed,
     ...(hasInput ? [commonErrors.invalid_request] : []),
     ...(hasBody
       ? [commonErrors.malformed_body, commonErrors.payload_too_large, commonErrors.unsupported_media_type]
       : []),
+    allowedHostsErrors.host_not_allowed,
     ...securityProblems(schema),
     ...(schema.errors ?? []),
     ...ofFields.map(({ definition }) => definition).filter(({ status }) => status !== 400),

@@ -1,4 +1,4 @@
-/** Who a route is open to, as its `schema.security` says it: each entry is one sufficient way (OpenAPI 3.1 section 4.8.30). */
+/** Who a route is open to, as its `schema.security` says it: each entry is one sufficient way (OpenAPI 3.1, 4.8.30). */
 type Security = readonly Readonly<Record<string, readonly string[]>>[];
 
 /** Everybody. */
