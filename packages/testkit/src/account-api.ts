@@ -9,7 +9,7 @@ export interface Account {
 }
 
 export interface AccountApiOptions {
-  /** Addresses of the auth instances (or of a gateway), asked in turn. */
+  /** Addresses of the auth instances (or of a gateway), asked in turn; one that refuses the connection is passed over. */
   readonly urls: readonly string[];
   readonly ledger: Ledger;
 }
@@ -57,9 +57,8 @@ export class AccountApi {
   async #perform(kind: Operation['kind'], body: { phone_number: string; password: string }): Promise<Account | null> {
     const { ledger, urls } = this.#options;
     const operation = ledger.begin(kind, body.phone_number);
-    const base = urls[this.#turn++ % urls.length] ?? '';
     try {
-      const answer = await this.#post(new URL(`/api/${kind}/`, base), JSON.stringify(body));
+      const answer = await this.#postToSome(urls.length, `/api/${kind}/`, JSON.stringify(body));
       if (answer.status === (kind === 'register' ? 201 : 200)) {
         const tokens = JSON.parse(answer.body) as { user_id: number; access: string; phone_number: string };
         ledger.settle(operation, 'ok', String(answer.status), tokens.user_id);
@@ -69,10 +68,22 @@ export class AccountApi {
       const outcome = answer.status >= 400 && answer.status < 500 ? 'fail' : 'unknown';
       ledger.settle(operation, outcome, `${answer.status} ${answer.body.slice(0, 200)}`);
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+      const code = codeOf(error);
       ledger.settle(operation, NEVER_SENT.has(code) ? 'fail' : 'unknown', code);
     }
     return null;
+  }
+
+  /** What a load balancer does: nothing was sent to an instance that refuses the connection, so the next one is asked. */
+  async #postToSome(attempts: number, path: string, body: string): Promise<Answer> {
+    const { urls } = this.#options;
+    const base = urls[this.#turn++ % urls.length] ?? '';
+    try {
+      return await this.#post(new URL(path, base), body);
+    } catch (error) {
+      if (attempts <= 1 || !NEVER_SENT.has(codeOf(error))) throw error;
+      return this.#postToSome(attempts - 1, path, body);
+    }
   }
 
   #post(url: URL, body: string): Promise<Answer> {
@@ -100,4 +111,8 @@ export class AccountApi {
       outgoing.end(body);
     });
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }
