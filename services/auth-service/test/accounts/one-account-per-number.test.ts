@@ -114,5 +114,8 @@ t.test('A2 the database itself keeps one row per number and nothing but E.164', 
     await t.rejects(insert(e164), { code: '23514', constraint: 'users_phone_number_e164_form' }, JSON.stringify(e164));
   }
   await insert(`+${'1'.repeat(15)}`);
-  await t.rejects(database.query('update users set phone_number_e164 = null'), { code: '23502' });
+  await t.rejects(database.query('update users set phone_number_e164 = null'), {
+    code: '23514',
+    constraint: 'users_person_has_number',
+  });
 });
