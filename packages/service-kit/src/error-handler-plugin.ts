@@ -57,6 +57,8 @@ function sendProblem(request: FastifyRequest, reply: FastifyReply, error: Proble
     detail: definition.status >= 500 ? definition.detail : error.message,
     ...(errors === undefined ? {} : { errors }),
   });
+  // RFC 9110 section 15.5.2: a 401 says how to do better. A problem that knows more brings a challenge of its own.
+  if (definition.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply
     .code(definition.status)
     .headers(error.headers)

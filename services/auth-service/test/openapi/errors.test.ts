@@ -19,7 +19,6 @@ const BROKEN_DATABASE = ['internal_error', 'service_unavailable'];
 const UNPROVOKED: Readonly<Record<string, string>> = {
   'getApiDescription internal_error': 'it is answered from memory',
   'getSigningKeys internal_error': 'it is answered from memory',
-  'verifyToken field too_long': 'a body that long is larger than the service reads: payload_too_large',
 };
 
 let fixture: AuthFixture;

@@ -15,8 +15,8 @@ export interface Scene {
 
 type Provocation = (scene: Scene) => Promise<Answer> | Answer;
 
-/** Over 16 KiB, the most that the service reads. */
-const OVERSIZED = JSON.stringify({ filling: 'x'.repeat(17 * 1024) });
+/** Over 80 KiB, the most that any route reads. */
+const OVERSIZED = JSON.stringify({ filling: 'x'.repeat(81 * 1024) });
 
 /** A request to the operation that succeeds, with a number of its own where it makes an account. */
 export function goodCall(caller: Caller, operation: Operation, credentials: Credentials): OperationCall {

@@ -157,3 +157,13 @@ test('A28 one sees one’s sessions, ends one, and cannot touch another’s', as
   t.ok(await isAccepted(app, first));
   t.equal((await end(secondId, first.access)).statusCode, 404, 'it is over');
 });
+
+test('A17 64 KB of token are no token', async (t) => {
+  const { app } = await startAuth(t);
+  const { access } = await createAccount(app);
+  for (const token of ['x'.repeat(65_536), `${access}.${'A'.repeat(64_000)}`]) {
+    t.equal((await post(app, '/api/token/verify/', { token })).statusCode, 401);
+  }
+  const header = await app.inject({ url: '/api/me/', headers: bearer(`${access}${'A'.repeat(65_536)}`) });
+  t.equal(header.statusCode, 401);
+});
