@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem } from 'node:os';
-import { PROJECT_ROOT } from '@infrasignal/local-stack';
+import { findNatsBinary, PROJECT_ROOT } from '@infrasignal/local-stack';
+
+export type Conditions = Record<string, string | number>;
 
 /** What the machine is and does, before the run begins. */
-export function readMachineConditions(): Record<string, string | number> {
+export async function readMachineConditions(): Promise<Conditions> {
   const [first] = cpus();
   return {
     date: new Date().toISOString(),
@@ -13,8 +15,14 @@ export function readMachineConditions(): Record<string, string | number> {
     memory_gb: Number((totalmem() / 2 ** 30).toFixed(1)),
     kernel: release(),
     node: process.versions.node,
-    load_average_before: Number((loadavg()[0] ?? 0).toFixed(2)),
+    nats_server: (await findNatsBinary()).version,
+    load_average_before: readLoadAverage(),
   };
+}
+
+/** Processes that ran or waited for a core, averaged over the last minute. Above 0 before a run, others are at work. */
+export function readLoadAverage(): number {
+  return Number((loadavg()[0] ?? 0).toFixed(2));
 }
 
 function readCommit(): string {

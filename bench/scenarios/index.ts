@@ -1,5 +1,8 @@
 import type { BenchScenario } from '../scenario.ts';
 import { commitToFrame } from './commit-to-frame.ts';
+import { refresh } from './refresh.ts';
+import { refreshRaces } from './refresh-races.ts';
+import { revocation } from './revocation.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
-export const scenarios: readonly BenchScenario[] = [commitToFrame];
+export const scenarios: readonly BenchScenario[] = [commitToFrame, revocation, refresh, refreshRaces];
