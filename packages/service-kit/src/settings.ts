@@ -124,13 +124,21 @@ const SECRET_EXAMPLES = /^(django-insecure|change.?me|secret|votre_clef_secrete|
 
 /** Text that must not be guessed: at least 32 bytes, and none of the values that documentation shows. */
 export function secret(name: string, options: { readonly description: string }): Setting<string> {
-  const setting = define<string>(name, `at least ${SECRET_BYTES_MIN} bytes`, options, (value) => {
-    if (SECRET_EXAMPLES.test(value)) throw new Error('still has a value from an example; make one of your own');
-    if (Buffer.byteLength(value) < SECRET_BYTES_MIN) throw new Error(`must be at least ${SECRET_BYTES_MIN} bytes long`);
-    if (new Set(value).size < 8) throw new Error('must be random text');
-    return value;
-  });
+  const setting = define<string>(name, `at least ${SECRET_BYTES_MIN} bytes`, options, checkSecret);
   return { ...setting, isSecret: true };
+}
+
+/** Several secrets, comma-separated, each as {@link secret}; none when the variable is absent. */
+export function secrets(name: string, options: { readonly description: string }): Setting<readonly string[]> {
+  const setting = list(name, { ...options, fallback: [] });
+  return { ...setting, isSecret: true, parse: (value) => setting.parse(value).map(checkSecret) };
+}
+
+function checkSecret(value: string): string {
+  if (SECRET_EXAMPLES.test(value)) throw new Error('still has a value from an example; make one of your own');
+  if (Buffer.byteLength(value) < SECRET_BYTES_MIN) throw new Error(`must be at least ${SECRET_BYTES_MIN} bytes long`);
+  if (new Set(value).size < 8) throw new Error('must be random text');
+  return value;
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   oneOf,
   readConfig,
   secret,
+  secrets,
   text,
   url,
   type ConfigOf,
@@ -58,13 +59,10 @@ export const settings = {
   secretKey: secret('SECRET_KEY', {
     description: 'Every key of the service is derived from it. Make one with `openssl rand -base64 48`.',
   }),
-  secretKeyFallbacks: confidential({
-    ...list('SECRET_KEY_FALLBACKS', {
-      description:
-        'Former values of SECRET_KEY, newest first, as in Django: they still recognise what they made. ' +
-        'Remove one when everything it made has expired (`SESSION_TTL_SECONDS`).',
-      fallback: [],
-    }),
+  secretKeyFallbacks: secrets('SECRET_KEY_FALLBACKS', {
+    description:
+      'Former values of SECRET_KEY, newest first, as in Django: they still recognise what they made. ' +
+      'Remove one when everything it made has expired (`SESSION_TTL_SECONDS`).',
   }),
   signingKeyRotationDays: integer('SIGNING_KEY_ROTATION_DAYS', {
     description: 'A new signing key takes over after this many days; 0 leaves it to the command.',

@@ -1,9 +1,11 @@
 import {
   errorHandlerPlugin,
+  gracefulClosePlugin,
   healthPlugin,
   jsonBodyPlugin,
   loggingOptions,
   securityHeadersPlugin,
+  serverOptions,
 } from '@infrasignal/service-kit';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
@@ -15,6 +17,7 @@ import { realtimePlugin } from './plugins/realtime-plugin.ts';
 export async function buildApp(config: Config, options: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = fastify({
     ...loggingOptions('notify-service', config.logLevel),
+    ...serverOptions(),
     // The inherited paths end with a slash, and are asked for both ways.
     routerOptions: { ignoreTrailingSlash: true },
     ...options,
@@ -23,6 +26,7 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(jsonBodyPlugin);
   await app.register(healthPlugin);
+  await app.register(gracefulClosePlugin);
   await app.register(realtimePlugin, { config });
   await app.register(accessTokensPlugin, { config });
   await app.register(gatewayPlugin, { config });

@@ -4,6 +4,9 @@ import { EVENT_TYPE_LENGTH_MAX, EVENT_TYPE_PATTERN } from '../subjects.ts';
 /** Largest `seq` and stream position that a JavaScript number holds exactly. */
 export const SEQUENCE_MAX = Number.MAX_SAFE_INTEGER;
 
+/** A UUID in lower case: cursors carry it, and there is one spelling of a cursor. */
+const EVENT_ID_PATTERN = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+
 /**
  * CloudEvents 1.0 in JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md)
  * with the extension attribute `seq`: the user's gapless counter, which is the order and the resume cursor.
@@ -11,7 +14,7 @@ export const SEQUENCE_MAX = Number.MAX_SAFE_INTEGER;
 export const EventEnvelopeSchema = Type.Object(
   {
     specversion: Type.Literal('1.0'),
-    id: Type.String({ format: 'uuid', description: 'Unique for ever; also the broker message id.' }),
+    id: Type.String({ pattern: EVENT_ID_PATTERN, description: 'Unique for ever; also the broker message id.' }),
     source: Type.String({ minLength: 1, maxLength: 256, description: 'The service that committed the event.' }),
     type: Type.String({ pattern: EVENT_TYPE_PATTERN, maxLength: EVENT_TYPE_LENGTH_MAX }),
     subject: Type.String({ pattern: '^users/[1-9][0-9]{0,15}$', description: 'Whose event it is: `users/42`.' }),

@@ -43,7 +43,10 @@ export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
   if (event === undefined) return { ok: false, userId, reason: 'json' };
   if (!envelopeValidator.Check(event)) return { ok: false, userId, reason: 'envelope' };
   if (event.type !== type || event.subject !== `users/${userId}`) return { ok: false, userId, reason: 'mismatch' };
-  const version = Number(event.dataschema.slice(event.dataschema.lastIndexOf(':') + 1));
+  const at = event.dataschema.lastIndexOf(':');
+  if (event.dataschema.slice(0, at) !== `urn:infrasignal:event:${type}`) return { ok: false, userId, reason: 'mismatch' };
+  if ((event.data.user_id ?? userId) !== userId) return { ok: false, userId, reason: 'mismatch' };
+  const version = Number(event.dataschema.slice(at + 1));
   const definition = findEventDefinition(type);
   if (definition === null || version > definition.version) return { ok: true, userId, event, definition: null };
   if (dataValidators.get(type)?.Check(event.data) !== true) return { ok: false, userId, reason: 'data' };

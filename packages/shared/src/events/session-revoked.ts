@@ -15,8 +15,8 @@ export const SessionRevokedReasonSchema = Type.Union([
 ]);
 export type SessionRevokedReason = Static<typeof SessionRevokedReasonSchema>;
 
-/** At most this many sessions are named in one event (about 400 KB), the most recently used ones first. */
-export const REVOKED_SESSIONS_MAX = 10_000;
+/** At most this many sessions are named in one event: 80 KB, well below what a broker accepts (256 KB at least). */
+export const REVOKED_SESSIONS_MAX = 2_000;
 
 /** Sessions ended before their time. Their tokens are refused and their sockets closed. */
 export const sessionRevoked = defineEvent({

@@ -37,7 +37,7 @@ export interface StreamPosition {
 /** 12 hexadecimal digits tell apart two events at one reused position: a chance of 1 in 2.8e14 to be wrong. */
 const MARK_LENGTH = 12;
 
-/** Longer than any cursor we hand out (98 characters), short enough to reject junk before parsing it. */
+/** Longer than any cursor we hand out (66 characters), short enough to reject junk before parsing it. */
 export const CURSOR_LENGTH_MAX = 128;
 
 // Numbers as they are written out: `01` was never handed out, and one spelling per cursor is easier to reason about.

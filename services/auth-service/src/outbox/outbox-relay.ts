@@ -7,12 +7,13 @@ import { LeaderLock } from './leader-lock.ts';
 import {
   deletePublished,
   findBrokerIdentity,
-  findPublishedTail,
   findUnpublished,
   markPublished,
   saveBrokerIdentity,
+  type OutboxRow,
 } from './outbox-repository.ts';
 import { HeldUsers, publishInOrder } from './publish-in-order.ts';
+import { TailReplay } from './tail-replay.ts';
 import { Wakeup } from './wakeup.ts';
 
 export interface OutboxRelayOptions {
@@ -117,7 +118,7 @@ export class OutboxRelay {
 
   /** From one broker connection to its end. Throws on the first sign that the connection or the database is gone. */
   async #runEpoch(): Promise<void> {
-    const { natsUrl, streamReplicas, pool, log } = this.#options;
+    const { natsUrl, streamReplicas, pool } = this.#options;
     const connection = await connect({
       servers: natsUrl.split(',').map((server) => server.trim()),
       name: `auth-service relay ${process.pid}`,
@@ -131,15 +132,16 @@ export class OutboxRelay {
     connection.subscribe(OUTBOX_HINT_SUBJECT, { callback: () => this.#wakeup.wake() });
     const publisher = await EventPublisher.create(connection);
     const identity = await publisher.ensureStream(streamReplicas);
+    const store = (row: OutboxRow): Promise<void> => publisher.store(row);
+    let tail: TailReplay | null = null;
     if ((await findBrokerIdentity(pool)) !== identity) {
-      const count = await this.#publishTail(publisher);
-      await saveBrokerIdentity(pool, identity);
-      log.info({ count }, 'outbox relay: broker is new or was restarted, newest events published again');
+      tail = new TailReplay({ pool, store, tailSeconds: TAIL_SECONDS, batchRows: BATCH_ROWS });
     }
     while (this.#isWorking(connection)) {
-      const isIdle = await this.#publishBatch(publisher);
+      const isIdle = await this.#publishBatch(tail, store);
+      if (tail !== null && this.#isWorking(connection)) tail = await this.#continueTail(tail, identity);
       await this.#cleanUp();
-      if (isIdle && this.#isWorking(connection)) await this.#wakeup.wait(POLL_INTERVAL_MS);
+      if (isIdle && tail === null && this.#isWorking(connection)) await this.#wakeup.wait(POLL_INTERVAL_MS);
     }
   }
 
@@ -147,30 +149,24 @@ export class OutboxRelay {
     return !this.#isStopped && this.#lock.isHeld && !connection.isClosed();
   }
 
-  /** Publishes everything that the broker may have lost, before anything newer. All of it, or it throws. */
-  async #publishTail(publisher: EventPublisher): Promise<number> {
-    let count = 0;
-    let afterId = 0;
-    for (;;) {
-      const rows = await findPublishedTail(this.#options.pool, TAIL_SECONDS, afterId, BATCH_ROWS);
-      const last = rows.at(-1);
-      if (last === undefined) return count;
-      const { failures } = await publishInOrder(rows, (row) => publisher.store(row));
-      const failure = failures[0];
-      if (failure !== undefined) throw failure.error;
-      if (!this.#lock.isHeld) throw new Error('leadership lost while the newest events were published again');
-      count += rows.length;
-      afterId = last.id;
-    }
+  /** One step of what a restarted broker may have lost. @returns null when that was the last one */
+  async #continueTail(tail: TailReplay, identity: string): Promise<TailReplay | null> {
+    const { pool, log } = this.#options;
+    await tail.publishNext();
+    if (!tail.isDone) return tail;
+    if (!this.#lock.isHeld) throw new Error('leadership lost while the newest events were published again');
+    await saveBrokerIdentity(pool, identity);
+    log.info({ count: tail.count }, 'outbox relay: broker is new or was restarted, newest events published again');
+    return null;
   }
 
   /** @returns true if there is nothing more to do now */
-  async #publishBatch(publisher: EventPublisher): Promise<boolean> {
+  async #publishBatch(tail: TailReplay | null, store: (row: OutboxRow) => Promise<void>): Promise<boolean> {
     const { pool, log } = this.#options;
     const rows = await findUnpublished(pool, BATCH_ROWS, this.#held.userIds());
     if (rows.length === 0) return true;
     if (!this.#lock.isHeld) return true;
-    const { stored, failures } = await publishInOrder(rows, (row) => publisher.store(row));
+    const { stored, failures } = await (tail?.publishBehindTail(rows) ?? publishInOrder(rows, store));
     await markPublished(
       pool,
       stored.map((row) => row.id),

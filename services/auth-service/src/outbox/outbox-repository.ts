@@ -53,6 +53,20 @@ export async function findPublishedTail(
   return rows;
 }
 
+/** Rows of these users already published within the last `seconds`, oldest first: what they did in that time. */
+export async function findPublishedTailOf(
+  pool: pg.Pool,
+  seconds: number,
+  userIds: readonly number[],
+): Promise<OutboxRow[]> {
+  const { rows } = await pool.query<OutboxRow>(
+    `select ${COLUMNS} from outbox
+     where user_id = any($2::bigint[]) and published_at > clock_timestamp() - make_interval(secs => $1) order by id`,
+    [seconds, userIds],
+  );
+  return rows;
+}
+
 /** Marks rows as stored by the broker. Marking twice changes nothing. */
 export async function markPublished(pool: pg.Pool, ids: readonly number[]): Promise<void> {
   if (ids.length === 0) return;

@@ -167,3 +167,22 @@ test('A17 64 KB of token are no token', async (t) => {
   const header = await app.inject({ url: '/api/me/', headers: bearer(`${access}${'A'.repeat(65_536)}`) });
   t.equal(header.statusCode, 401);
 });
+
+test('A26 a logout everywhere with thousands of sessions names each of them, in events that the broker takes', async (t) => {
+  const fixture = await startAuth(t);
+  const { app, database } = fixture;
+  const first = await createAccount(app);
+  await database.query(
+    `insert into sessions (id, user_id, idle_expires_at, expires_at)
+     select gen_random_uuid(), $1, now() + interval '1 day', now() + interval '1 day' from generate_series(1, 6999)`,
+    [first.user_id],
+  );
+  const answer = await app.inject({ method: 'POST', url: '/api/logout/all/', headers: bearer(first.access) });
+  t.strictSame(answer.json(), { ended: 7000 });
+  const read = (): ReturnType<typeof readStream<{ seq: number; data: { session_ids: string[] } }>> =>
+    readStream({ url: fixture.nats.url, stream: 'EVENTS', subject: 'users.*.session.revoked' });
+  await waitFor(async () => (await read()).length === 4, { description: 'four events' });
+  const events = await read();
+  t.equal(new Set(events.flatMap(({ data }) => data.data.session_ids)).size, 7000, 'each session is named once');
+  t.strictSame(events.map(({ data }) => data.seq), [2, 3, 4, 5], 'without a hole in seq');
+});

@@ -5,7 +5,7 @@ import { publicRoute } from '../../plugins/openapi-security.ts';
 import { JwksSchema } from './keys-schemas.ts';
 import type { KeyRing } from './keys-service.ts';
 
-/** Verifiers may keep the set for 5 minutes; a key is published long before anything is signed with it. */
+/** Verifiers may keep the set for 5 minutes; an unknown `kid` makes them look again at once. */
 const MAX_AGE_SECONDS = 300;
 
 const schema = {
