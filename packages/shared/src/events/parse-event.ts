@@ -45,7 +45,9 @@ export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
   if (event.type !== type || event.subject !== `users/${userId}`) return { ok: false, userId, reason: 'mismatch' };
   const at = event.dataschema.lastIndexOf(':');
   if (event.dataschema.slice(0, at) !== `urn:infrasignal:event:${type}`) return { ok: false, userId, reason: 'mismatch' };
-  if ((event.data.user_id ?? userId) !== userId) return { ok: false, userId, reason: 'mismatch' };
+  if (typeof event.data.user_id === 'number' && event.data.user_id !== userId) {
+    return { ok: false, userId, reason: 'mismatch' };
+  }
   const version = Number(event.dataschema.slice(at + 1));
   const definition = findEventDefinition(type);
   if (definition === null || version > definition.version) return { ok: true, userId, event, definition: null };
