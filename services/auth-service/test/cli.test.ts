@@ -142,3 +142,25 @@ test('A32 the command line says what is wrong and how it is used', async (t) => 
   t.equal(await runCli(['rotate-keys'], { DATABASE_URL: 'postgres://localhost/none' }, terminal), 78);
   t.match(error.join('\n'), /SECRET_KEY/);
 });
+
+test('A26 a banned account is out at once and stays out until it is let in', async (t) => {
+  const fixture = await startAuth(t);
+  const { app } = fixture;
+  const account = await createAccount(app, { phone_number: '0123456789' });
+  const again = (): Promise<Answer> => logIn(app, { phone_number: '0123456789', password: GOOD_PASSWORD });
+  t.match(await infrasignal(fixture, 'users', 'disable', '0123456789'), { code: 0, out: /1 sessions ended/ });
+  t.equal((await post(app, '/api/token/refresh/', { refresh: account.refresh })).statusCode, 401);
+  t.equal((await post(app, '/api/token/verify/', { token: account.access })).statusCode, 401);
+  t.equal((await again()).statusCode, 401);
+  await waitFor(async () => {
+    const events = await readStream<{ data: { reason: string } }>({
+      url: fixture.nats.url,
+      stream: 'EVENTS',
+      subject: 'users.*.session.revoked',
+    });
+    return events.some(({ data }) => data.data.reason === 'user_disabled');
+  });
+  t.match(await infrasignal(fixture, 'users', 'enable', String(account.user_id)), { code: 0 });
+  t.equal((await again()).statusCode, 200);
+  t.equal((await post(app, '/api/token/verify/', { token: account.access })).statusCode, 401, 'the old session stays ended');
+});

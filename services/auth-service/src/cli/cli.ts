@@ -15,12 +15,15 @@ import {
   revokeServiceClient,
   rotateServiceClient,
 } from './service-client-commands.ts';
+import { disableUser, enableUser } from './user-commands.ts';
 
 const commands: readonly Command[] = [
   rotateKeys,
   grantScope,
   withdrawScope,
   showScopes,
+  disableUser,
+  enableUser,
   createServiceClient,
   listServiceClients,
   rotateServiceClient,

@@ -1,20 +1,6 @@
-import { changeScope, findAccount, grantableScopes, type GrantableScope } from '../features/accounts/index.ts';
-import { toE164 } from '../lib/phone-number.ts';
+import { changeScope, grantableScopes, type GrantableScope } from '../features/accounts/index.ts';
 import { CommandError, type Command, type CommandContext, type ParsedArguments } from './command.ts';
-
-type Account = NonNullable<Awaited<ReturnType<typeof findAccount>>>;
-
-async function getAccount({ db, config }: CommandContext, who: string | undefined): Promise<Account> {
-  if (who === undefined) throw new CommandError('say whose: a user id, or a phone number');
-  const phoneNumberE164 = toE164(who, config.defaultRegion);
-  const isId = /^[1-9]\d{0,8}$/.test(who);
-  const account = await findAccount(db, {
-    ...(isId ? { userId: Number(who) } : {}),
-    ...(phoneNumberE164 === null ? {} : { phoneNumberE164 }),
-  });
-  if (account === null) throw new CommandError(`there is no account ${who}`);
-  return account;
-}
+import { getAccount } from './named-account.ts';
 
 function getScope(name: string | undefined): GrantableScope {
   const scope = grantableScopes.find((candidate) => candidate === name);

@@ -4,3 +4,4 @@ export { accountsRoutes } from './accounts-routes.ts';
 export { meRoutes } from './me-routes.ts';
 export { AccountsService } from './accounts-service.ts';
 export { changeScope, findAccount, grantableScopes, type GrantableScope } from './account-scopes.ts';
+export { setDisabled } from './account-status.ts';
