@@ -1,7 +1,12 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { identifyProcess, isSameProcessAlive, waitFor, type ProcessIdentity } from '@infrasignal/local-stack';
-import type { ProcessCost, ProcessHistory } from './checks/check-recovery.ts';
+import {
+  BROKER_MEMORY_SLACK_BYTES,
+  SERVICE_MEMORY_SLACK_BYTES,
+  type ProcessCost,
+  type ProcessHistory,
+} from './checks/check-recovery.ts';
 
 /** A service or a broker, as far as it can be killed. */
 export interface Killable {
@@ -9,6 +14,11 @@ export interface Killable {
   kill(signal?: NodeJS.Signals): Promise<void>;
   restart(): Promise<void>;
 }
+
+/** Half a second without a change. */
+const SETTLED_SAMPLES = 5;
+const SAMPLE_INTERVAL_MS = 100;
+const SETTLE_TIMEOUT_MS = 5_000;
 
 /** A process of the system under test: killed and started by the scenario, and by nobody else. */
 export class Victim {
@@ -56,7 +66,14 @@ export class Victim {
     this.#noteUnexpectedEnd();
     const before = this.#before ?? { descriptors: 0, memoryBytes: 0 };
     const after = this.#unexpectedEnds.length > 0 ? before : await this.#measure();
-    return { name: this.name, kills: this.#kills, unexpectedEnds: this.#unexpectedEnds, before, after };
+    return {
+      name: this.name,
+      kills: this.#kills,
+      unexpectedEnds: this.#unexpectedEnds,
+      memorySlackBytes: this.#probeDirectory === null ? BROKER_MEMORY_SLACK_BYTES : SERVICE_MEMORY_SLACK_BYTES,
+      before,
+      after,
+    };
   }
 
   /** Nobody but the scenario ends or starts it: a process that is gone, or is another one, ended by itself. */
@@ -68,7 +85,7 @@ export class Victim {
 
   async #measure(): Promise<ProcessCost> {
     const { pid } = this.#process;
-    const descriptors = readdirSync(`/proc/${pid}/fd`).length;
+    const descriptors = await countDescriptors(pid);
     if (this.#probeDirectory === null) return { descriptors, memoryBytes: readResidentBytes(pid) };
     const path = join(this.#probeDirectory, String(pid));
     rmSync(path, { force: true });
@@ -78,6 +95,18 @@ export class Victim {
     });
     return { descriptors, memoryBytes };
   }
+}
+
+/** Connections that were just closed go when the process gets to it: the count once it does not change any more. */
+async function countDescriptors(pid: number): Promise<number> {
+  const counts: number[] = [];
+  const isSettled = (): boolean => {
+    counts.push(readdirSync(`/proc/${pid}/fd`).length);
+    const last = counts.slice(-SETTLED_SAMPLES);
+    return last.length === SETTLED_SAMPLES && new Set(last).size === 1;
+  };
+  await waitFor(isSettled, { intervalMs: SAMPLE_INTERVAL_MS, timeoutMs: SETTLE_TIMEOUT_MS }).catch(() => undefined);
+  return counts.at(-1) ?? 0;
 }
 
 /** Several instances of a service as one: their clients move from one to another, and with them what they cost. */
@@ -91,6 +120,7 @@ export function sumHistories(name: string, histories: readonly ProcessHistory[])
     before: sum(histories.map(({ before }) => before)),
     after: sum(histories.map(({ after }) => after)),
     kills: histories.reduce((total, { kills }) => total + kills, 0),
+    memorySlackBytes: histories.reduce((total, { memorySlackBytes }) => total + memorySlackBytes, 0),
     unexpectedEnds: histories.flatMap((history) => history.unexpectedEnds.map((end) => `${history.name}: ${end}`)),
   };
 }

@@ -2,7 +2,7 @@
 import type { ClientRecord, ConnectionRecord, Operation } from '@infrasignal/testkit';
 import t from 'tap';
 import { checkEvidence } from './check-evidence.ts';
-import { checkAllSucceeded, checkRecovery, type ProcessHistory } from './check-recovery.ts';
+import { checkAllSucceeded, checkRecovery, SERVICE_MEMORY_SLACK_BYTES, type ProcessHistory } from './check-recovery.ts';
 import type { Allowances, StoredEvent, StoredUser, StreamEvent } from './evidence.ts';
 
 const START = Date.UTC(2026, 0, 1, 10);
@@ -291,6 +291,7 @@ t.test('I5: recovery in time, nothing ended by itself, nothing grows', async (t)
     name: 'auth-service 1',
     kills: 0,
     unexpectedEnds: [],
+    memorySlackBytes: SERVICE_MEMORY_SLACK_BYTES,
     before: { descriptors: 30, memoryBytes: 40e6 },
     after: { descriptors: 40, memoryBytes: 50e6 },
   };
