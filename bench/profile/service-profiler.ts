@@ -3,10 +3,11 @@ import { waitFor, type ServiceProcess } from '@infrasignal/testkit';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Table } from '../table.ts';
-import { sumSelfTimes, type CpuProfile } from './self-times.ts';
+import { sumPackageTimes, sumSelfTimes, type CpuProfile, type SelfTime } from './self-times.ts';
 
-/** So many functions are named; what comes after them is worth nobody's hour. */
+/** So many are named; what comes after them is worth nobody's hour. */
 const NAMED_FUNCTIONS = 25;
+const NAMED_PACKAGES = 15;
 
 /** Writing down the profile of a long round takes a while on a busy machine. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -42,18 +43,19 @@ export class ServiceProfiler {
     await this.#signal(`${this.#paths.at(-1) ?? ''}.cpuprofile`);
   }
 
-  /** Where the time went, by function. */
-  tabulate(): Table {
+  /** Where the time went, by package and by function. */
+  tabulate(): Table[] {
     const profiles = this.#paths.map((path) => JSON.parse(readFileSync(`${path}.cpuprofile`, 'utf8')) as CpuProfile);
-    const selfTimes = sumSelfTimes(profiles).filter(({ name }) => name !== '(idle)');
-    const busyMs = selfTimes.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-    return {
-      title: `Functions of the service by self time (profiles in ${this.directory})`,
-      columns: [{ name: 'function' }, { name: 'ms' }, { name: '% of busy time', digits: 1 }],
-      rows: selfTimes
-        .slice(0, NAMED_FUNCTIONS)
-        .map(({ name, milliseconds }) => [name, milliseconds, (milliseconds / busyMs) * 100]),
-    };
+    return [
+      tabulateTimes('Packages of the service by self time, what they call in Node included', 'package', {
+        times: sumPackageTimes(profiles),
+        count: NAMED_PACKAGES,
+      }),
+      tabulateTimes(`Functions of the service by self time (profiles in ${this.directory})`, 'function', {
+        times: sumSelfTimes(profiles),
+        count: NAMED_FUNCTIONS,
+      }),
+    ];
   }
 
   /** The service answers a signal with a file. */
@@ -61,4 +63,14 @@ export class ServiceProfiler {
     await this.#service?.kill('SIGUSR2');
     await waitFor(() => existsSync(expectedPath), { timeoutMs: ANSWER_TIMEOUT_MS, description: expectedPath });
   }
+}
+
+function tabulateTimes(title: string, what: string, { times, count }: { times: SelfTime[]; count: number }): Table {
+  const busy = times.filter(({ name }) => name !== '(idle)');
+  const busyMs = busy.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  return {
+    title,
+    columns: [{ name: what }, { name: 'ms' }, { name: '% of busy time', digits: 1 }],
+    rows: busy.slice(0, count).map(({ name, milliseconds }) => [name, milliseconds, (milliseconds / busyMs) * 100]),
+  };
 }

@@ -197,7 +197,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
       tabulateSides(ours, bare, pairs),
       tabulateRatio(pairs),
       usage.table,
-      ...(profiler === null ? [] : [profiler.tabulate()]),
+      ...(profiler?.tabulate() ?? []),
     ],
     conditions: {
       ...bench.conditions,
