@@ -1,5 +1,5 @@
 // If this breaks, a service does not start without its broker, or never finds it again after a restart.
-import { startTestNats, waitFor } from '@infrasignal/testkit';
+import { startFaultProxy, startTestNats, waitFor } from '@infrasignal/testkit';
 import Fastify, { type FastifyBaseLogger } from 'fastify';
 import t from 'tap';
 import { Broker } from '../src/index.ts';
@@ -34,6 +34,33 @@ t.test('a broker is found, lost and found again, and the listeners are told each
   t.equal(broker.connection, null);
   t.same(story, ['disconnected']);
   await broker.close(); // closing twice is closing
+});
+
+t.test('F3 a broker that dies while it is greeting costs one attempt, and is announced once when it is back', async (t) => {
+  const nats = await startTestNats(t);
+  const real = await startFaultProxy(t, { port: nats.port });
+  const broker = new Broker({ url: `nats://127.0.0.1:${real.port}`, name: 'test', log });
+  t.teardown(() => broker.close());
+  const story: string[] = [];
+  broker.onConnected(() => story.push('connected'));
+  broker.onDisconnected(() => story.push('disconnected'));
+  await waitFor(() => story.length === 1);
+
+  let deaths = 0;
+  real.setRule((chunk) => {
+    if (!chunk.includes('CONNECT ')) return 'forward';
+    // The greeting was sent and is being answered: at this moment the server is gone.
+    deaths += 1;
+    real.setRule(null);
+    real.cut();
+    return 'hold';
+  });
+  real.cut();
+  await waitFor(() => story.length >= 3, { timeoutMs: 4_000, description: 'the broker to be found again' });
+  t.equal(deaths, 1);
+  t.same(story, ['connected', 'disconnected', 'connected']);
+  t.type(await broker.connection!.rtt(), 'number', 'and it answers');
+  t.equal(story.length, 3, 'nothing more is said');
 });
 
 t.test('the first of several servers that is there is taken', async (t) => {

@@ -38,14 +38,19 @@ const CLEANUP_ROWS = 5_000;
 
 /**
  * Back-off between epochs and after a round in which nothing could be stored. The longest pause is what a broker that
- * is back may be left waiting; there is one relay, so asking once a second costs nobody anything.
+ * is back may be left waiting; there is one relay, so asking twice a second costs nobody anything.
  */
 const RETRY_MIN_MS = 50;
-const RETRY_MAX_MS = 1_000;
+const RETRY_MAX_MS = 500;
 
 /** A frozen broker is noticed by unanswered pings: 2 × 3 s. */
 const PING_INTERVAL_MS = 3_000;
-const CONNECT_TIMEOUT_MS = 2_000;
+
+/**
+ * One attempt to connect, two round trips. nats-core (3.4.0) waits for all of it when the server dies between its
+ * greeting and its first pong; shorter would fail over a slow link.
+ */
+const CONNECT_TIMEOUT_MS = 1_500;
 
 /**
  * Carries committed events to the broker; see README.md in this folder for what it guarantees and how.
