@@ -16,6 +16,8 @@ export interface BenchStackOptions {
   /** Where the command line does not say. */
   readonly hashes: NonNullable<BenchOptions['hashes']>;
   readonly authInstances?: number;
+  /** True: clients speak to the gateway. Default false, whatever the command line says. */
+  readonly isThroughGateway?: boolean;
   /** Added to auth-service's environment. */
   readonly authEnv?: Record<string, string>;
 }
@@ -31,8 +33,8 @@ export interface BenchStack {
 
 /** The services as real processes, set as in production but for what the conditions name. */
 export async function startBenchStack({ t, options }: BenchContext, wanted: BenchStackOptions): Promise<BenchStack> {
-  const { hashes = wanted.hashes, isThroughGateway } = options;
-  const { authInstances = 1 } = wanted;
+  const { hashes = wanted.hashes } = options;
+  const { authInstances = 1, isThroughGateway = false } = wanted;
   const hashSettings = hashes === 'production' ? PRODUCTION_HASHES : CHEAP_HASHES;
   const stack = await startTestStack(t, {
     authInstances,

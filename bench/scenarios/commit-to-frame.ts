@@ -51,8 +51,9 @@ interface EventRow extends Record<string, unknown> {
 }
 
 async function setScene(context: BenchContext, socketCount: number): Promise<Scene> {
-  const { t, progress } = context;
-  const bench = await startBenchStack(context, { hashes: 'production' });
+  const { t, options, progress } = context;
+  const { isThroughGateway } = options;
+  const bench = await startBenchStack(context, { hashes: 'production', isThroughGateway });
   const ledger = new Ledger();
   const api = new AccountApi({ urls: bench.authUrls, ledger });
   t.teardown(() => {

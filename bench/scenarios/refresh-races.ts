@@ -202,7 +202,7 @@ export const refreshRaces: BenchScenario = {
   description: 'parallel refreshes, replays and logouts, and how many live chains they leave',
   options: [
     `--sessions (${SESSIONS_DEFAULT}) --concurrency (${CONCURRENCY_DEFAULT}, refreshes of one token at once)`,
-    `--rounds (${ROUNDS_DEFAULT}, races with a logout, of each kind)`,
+    `--rounds (${ROUNDS_DEFAULT}, races with a logout, of each kind) --hashes (cheap)`,
   ],
   run,
 };

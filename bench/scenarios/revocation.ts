@@ -81,8 +81,8 @@ async function waitForClose(connection: ConnectionRecord | undefined): Promise<v
 
 async function run(context: BenchContext): Promise<BenchResult> {
   const { t, options, progress } = context;
-  const { rounds: roundCount = ROUNDS_DEFAULT } = options;
-  const bench = await startBenchStack(context, { hashes: 'production' });
+  const { rounds: roundCount = ROUNDS_DEFAULT, isThroughGateway } = options;
+  const bench = await startBenchStack(context, { hashes: 'production', isThroughGateway });
   const witnesses = await openWitnesses(context, bench);
   const [client] = await openClients(t, bench.authUrls, 1);
   if (client === undefined) throw new Error('no client');
