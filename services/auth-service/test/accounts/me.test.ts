@@ -103,7 +103,7 @@ test('A29 the export holds everything about oneself and no secret', async (t) =>
   t.notMatch(answer.body, /argon2|v1\.[0-9a-f]{8}-/);
 });
 
-test('A17 guarded routes refuse requests without a token, with a foreign one, and a refresh token', async (t) => {
+test('A17 guarded routes refuse requests without a token, with a forged or revoked one, and a refresh token', async (t) => {
   const { app } = await startAuth(t);
   const tokens = await createAccount(app);
   const guarded: [method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string][] = [
@@ -116,9 +116,12 @@ test('A17 guarded routes refuse requests without a token, with a foreign one, an
     ['GET', '/api/sessions/'],
     ['DELETE', '/api/sessions/00000000-0000-4000-8000-000000000000/'],
   ];
+  const revoked = await createAccount(app);
+  await post(app, '/api/logout/', { refresh: revoked.refresh });
   const [header = '', payload = '', signature = ''] = tokens.access.split('.');
   const authorizations = [
     undefined,
+    `Bearer ${revoked.access}`,
     `Bearer ${tokens.refresh}`,
     `Bearer ${header}.${payload}`,
     `Bearer ${header}.${payload}.${signature.slice(1)}A`,
