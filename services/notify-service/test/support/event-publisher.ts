@@ -44,7 +44,8 @@ export class EventPublisher {
 
   /** Connects, and creates the stream as auth-service would. */
   static async start(t: Teardown, url: string): Promise<EventPublisher> {
-    const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+    // With the library's 20 s, a broker that is killed while it greets would silence this publisher for as long.
+    const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, timeout: 1_000 });
     t.teardown(() => connection.close());
     await createEventsStream(connection);
     return new EventPublisher(connection);
