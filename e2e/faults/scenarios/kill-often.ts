@@ -13,10 +13,10 @@ export interface KillPlan {
 }
 
 /** How often all of them are killed at the same moment instead of one. */
-const ALL_AT_ONCE_SHARE = 0.25;
+const ALL_AT_ONCE_SHARE = 0.15;
 
 /** How often the next kill does not wait until the ones killed before are ready again. */
-const OVERLAP_SHARE = 0.25;
+const OVERLAP_SHARE = 0.15;
 
 /** Kills processes at random moments, so many times in all, and returns when the last one is ready again. */
 export async function killOften(victims: readonly Victim[], plan: KillPlan): Promise<void> {
