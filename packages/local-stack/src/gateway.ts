@@ -57,8 +57,8 @@ const CONNECTIONS_MAX = 20_000;
 const PORT_ATTEMPTS = 10;
 
 /**
- * Starts the one origin that clients see: `/api/`, `/.well-known/` → auth-service; `/ws/`, `/sse/`,
- * `/api/notifications`, `/api/presence` → notify-service; everything else → the web page.
+ * Starts the one origin that clients see: `/api/`, `/.well-known/` → auth-service; `/ws/`, `/sse/`, `/api/presence`
+ * and reading `/api/notifications` → notify-service; everything else → the web page.
  *
  * @throws StackError when the port is taken or not allowed.
  */
@@ -91,7 +91,7 @@ function createGatewayServer(options: StartGatewayOptions, proxy: GatewayProxy):
   server.timeout = SILENCE_TIMEOUT_MS;
   server.maxConnections = CONNECTIONS_MAX;
   server.on('request', (request, response) => {
-    const target = findTarget(request.url ?? '');
+    const target = findTarget(request.method ?? '', request.url ?? '');
     if (target === 'invalid') answerProblem(request, response, gatewayErrors.invalid_request_target);
     else if (target === 'web') serveFile(request, response).catch(() => response.destroy());
     else proxy.forwardRequest(request, response, upstreams[target]);
@@ -102,7 +102,7 @@ function createGatewayServer(options: StartGatewayOptions, proxy: GatewayProxy):
       ignoreUpgrade(server, request, socket, head);
       return;
     }
-    const target = findTarget(request.url ?? '');
+    const target = findTarget(request.method ?? '', request.url ?? '');
     if (target === 'invalid') answerProblemOnSocket(request, socket, gatewayErrors.invalid_request_target);
     else if (target === 'web') ignoreUpgrade(server, request, socket, head);
     else proxy.forwardUpgrade(request, socket, head, upstreams[target]);

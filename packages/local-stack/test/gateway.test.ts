@@ -103,6 +103,12 @@ test('every path goes to the service it belongs to', async (t) => {
   }
   const posted = await ask(gateway, '/api/login/', { method: 'POST', body: '{"é":1}' });
   t.match(posted, { method: 'POST', body: '{"é":1}' });
+  for (const method of ['POST', 'DELETE', 'OPTIONS']) {
+    const sent = await ask(gateway, '/api/notifications/', { method });
+    t.match(sent, { name: 'auth', method }, 'notifications are sent through auth-service, and read elsewhere');
+  }
+  const presence = await ask(gateway, '/api/presence/1', { method: 'POST' });
+  t.equal(presence.name, 'notify', 'no other route asks for the method');
   const response = await fetch(`http://127.0.0.1:${gateway.port}/api/`);
   t.same(response.headers.getSetCookie(), ['a=1', 'b=2'], 'repeated headers stay apart');
   t.notOk(response.headers.has('keep-alive'), 'the hop’s own headers stay on the hop');
