@@ -1,25 +1,16 @@
 import websocket from '@fastify/websocket';
 import { SUBPROTOCOL } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
-import { InvalidTokenError } from '@infrasignal/token-verifier';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
 import { increment } from '../hub/hub-stats.ts';
+import { AdmissionControl } from './admission.ts';
 import { gatewayErrors } from './gateway-errors.ts';
 import { createGatewayStats, type GatewayStats } from './gateway-stats.ts';
-import {
-  checkOrigin,
-  checkQuery,
-  checkUpgrade,
-  invalidToken,
-  missingToken,
-  notReady,
-  readProtocols,
-  readToken,
-} from './handshake.ts';
+import { checkQuery, checkUpgrade, readProtocols, readToken } from './handshake.ts';
 import { Joiner } from './joiner.ts';
-import { publicListener, tokenListener, type Listener } from './listener.ts';
+import type { Listener } from './listener.ts';
 import { startSocketSession } from './socket-session.ts';
 import { encodeTextFrame } from './text-frame.ts';
 
@@ -30,9 +21,6 @@ const INBOUND_BYTES_MAX = 16_384;
 
 /** A message in more pieces than this is an attack: the largest one fits in twelve packets. */
 const INBOUND_FRAGMENTS_MAX = 64;
-
-/** What a client that is refused for now should wait, in whole seconds: a broker restart takes about as long. */
-const RETRY_AFTER_SECONDS = 1;
 
 /** Clients of a node that closes come back at a random moment within this time, so that the others are not stormed. */
 const RECONNECT_WINDOW_MS = 5_000;
@@ -56,6 +44,10 @@ const WEB_SOCKET_OPTIONS = {
 declare module 'fastify' {
   interface FastifyInstance {
     gatewayStats: GatewayStats;
+    /** Who may listen to what; for every route that lets somebody. */
+    admission: AdmissionControl;
+    /** Brings connections with a cursor in, whatever carries them. */
+    joiner: Joiner;
   }
   interface FastifyRequest {
     /** Set once a handshake has been accepted. */
@@ -77,11 +69,20 @@ function readAfter({ after }: Query): string | null {
 
 async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promise<void> {
   const { accessTokens, feedResume, hub, eventConsumer, jwksKeys, ownResume } = app;
+  const admission = new AdmissionControl({
+    accessTokens,
+    keys: jwksKeys,
+    consumer: eventConsumer,
+    hub,
+    allowedOrigins: config.allowedOrigins,
+    hasPublicFeed: config.isDebug,
+  });
   const stats = createGatewayStats();
   const pingIntervalMs = config.pingIntervalSeconds * 1_000;
   const joiner = new Joiner({ consumer: eventConsumer, ownResume, feedResume, pingIntervalMs });
-  let isClosing = false;
   app.decorate('gatewayStats', stats);
+  app.decorate('admission', admission);
+  app.decorate('joiner', joiner);
   app.decorateRequest('listener', null);
 
   await app.register(websocket, {
@@ -94,7 +95,7 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
       socket.terminate();
     },
     preClose: (done) => {
-      isClosing = true;
+      admission.close();
       void drain(app).finally(done);
     },
   });
@@ -106,20 +107,11 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
     checkUpgrade(headers);
     checkQuery(request.query as Query);
     const protocols = readProtocols(headers['sec-websocket-protocol']);
-    const token = readToken(headers.authorization, protocols);
-    const isPublic = token === null && config.isDebug;
-    if (!isPublic) checkOrigin(headers.origin, config.allowedOrigins);
-    if (token === null && !isPublic) throw missingToken();
-    if (isClosing || !eventConsumer.isReady) throw notReady(RETRY_AFTER_SECONDS);
-    if (token === null) return publicListener(protocols.hasControlFrames);
-    if (!jwksKeys.isLoaded) throw notReady(RETRY_AFTER_SECONDS);
-    const claims = await accessTokens.verify(token).catch((error: unknown) => {
-      throw error instanceof InvalidTokenError ? invalidToken(error) : error;
+    return admission.admit({
+      token: readToken(headers.authorization, protocols),
+      origin: headers.origin,
+      hasControlFrames: protocols.hasControlFrames,
     });
-    if (hub.isRevoked(claims.sid)) throw invalidToken();
-    // Asked again: verifying may have had to wait for a key.
-    if (isClosing || !eventConsumer.isReady) throw notReady(RETRY_AFTER_SECONDS);
-    return tokenListener(claims, protocols.hasControlFrames);
   }
 
   app.route({

@@ -58,15 +58,25 @@ export function readProtocols(header: string | undefined): OfferedProtocols {
 }
 
 /**
- * The access token of a request, from `Authorization` or from the subprotocols. A cookie is never looked at: a page of
+ * The access token of an `Authorization` header; null without the header. A cookie is never looked at: a page of
  * another site could make a browser send it.
- * @throws ProblemError 401 for an `Authorization` that is no bearer token, or two different tokens
+ * @throws ProblemError 401 for an `Authorization` that is no bearer token
+ */
+export function readBearer(authorization: string | undefined): string | null {
+  if (authorization === undefined) return null;
+  const token = BEARER_EXPRESSION.exec(authorization)?.[1];
+  if (token === undefined) throw invalidToken();
+  return token;
+}
+
+/**
+ * The access token of a handshake, from `Authorization` or from the subprotocols.
+ * @throws ProblemError 401 as {@link readBearer}, and for two different tokens
  */
 export function readToken(authorization: string | undefined, protocols: OfferedProtocols): string | null {
-  if (authorization === undefined) return protocols.token;
-  const token = BEARER_EXPRESSION.exec(authorization)?.[1];
-  if (token === undefined || (protocols.token !== null && protocols.token !== token)) throw invalidToken();
-  return token;
+  const token = readBearer(authorization);
+  if (token !== null && protocols.token !== null && protocols.token !== token) throw invalidToken();
+  return token ?? protocols.token;
 }
 
 /** RFC 6750 section 3: no error code when no token was sent. */

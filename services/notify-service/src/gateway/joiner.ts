@@ -1,12 +1,10 @@
 import type { ConnectedFrame } from '@infrasignal/shared';
 import type { Connection } from '../hub/connection.ts';
-import type { Admission } from '../hub/hub.ts';
 import type { EventConsumer } from '../relay/event-consumer.ts';
 import type { FeedResume } from '../relay/feed-resume.ts';
 import type { OwnResume } from '../relay/own-resume.ts';
 import type { JoinPlan } from '../relay/resume.ts';
 import type { Listener } from './listener.ts';
-import { encodeTextFrame } from './text-frame.ts';
 
 export interface JoinerOptions {
   readonly consumer: Pick<EventConsumer, 'readThrough' | 'anchor'>;
@@ -15,13 +13,14 @@ export interface JoinerOptions {
   readonly pingIntervalMs: number;
 }
 
-export interface Join {
-  readonly admission: Admission;
+/** How a connection is let in. */
+export interface Join extends Pick<JoinPlan, 'replay' | 'lastSeq' | 'seenThrough'> {
+  readonly greeting: ConnectedFrame;
   /** `fresh`, `recovered`, or why it was not: for the counters. */
   readonly outcome: string;
 }
 
-/** Brings an `infrasignal.v1` socket in: what it is told first, and what it missed. */
+/** Brings a connection with a cursor in: what it is told first, and what it missed. */
 export class Joiner {
   readonly #options: JoinerOptions;
 
@@ -44,9 +43,8 @@ export class Joiner {
         ? await feedResume.join({ after, log, isWanted })
         : await ownResume.join({ userId: audience.userId, after, log, isWanted });
     const { replay, lastSeq, seenThrough } = plan;
-    const greeting = encodeTextFrame(this.#greeting(listener, plan));
     const outcome = plan.failure ?? (after === null ? 'fresh' : 'recovered');
-    return { admission: { greeting, replay, lastSeq, seenThrough }, outcome };
+    return { greeting: this.#greeting(listener, plan), replay, lastSeq, seenThrough, outcome };
   }
 
   #greeting({ userId, sessionId, expiresAtMs }: Listener, plan: JoinPlan): ConnectedFrame {

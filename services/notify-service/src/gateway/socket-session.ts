@@ -1,14 +1,10 @@
 import { closeCodes, parseClientFrame } from '@infrasignal/shared';
-import type { FastifyBaseLogger } from 'fastify';
 import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
-import { increment } from '../hub/hub-stats.ts';
-import { JoinAbandonedError } from '../relay/resume.ts';
-import type { GatewayStats } from './gateway-stats.ts';
-import type { Joiner } from './joiner.ts';
 import { variantOf, type Listener } from './listener.ts';
+import { openConnection, type ConnectionContext } from './open-connection.ts';
 import { encodeTextFrame } from './text-frame.ts';
 import { WebSocketPort } from './web-socket-port.ts';
 
@@ -16,13 +12,6 @@ const PONG_FRAME = encodeTextFrame({ type: 'pong' });
 
 /** RFC 6455 section 7.1.5: the connection ended without a close frame. */
 const ABNORMAL_CLOSURE = 1006;
-
-export interface SocketSessionOptions {
-  readonly hub: Hub;
-  readonly joiner: Joiner;
-  readonly stats: GatewayStats;
-  readonly log: FastifyBaseLogger;
-}
 
 /**
  * One accepted socket from the upgrade to its end. Every handler is attached before this function returns, in the
@@ -32,21 +21,19 @@ export interface SocketSessionOptions {
  * @param after the cursor that the client gave, null for none
  */
 export function startSocketSession(
-  { hub, joiner, stats, log }: SocketSessionOptions,
+  context: ConnectionContext,
   webSocket: WebSocket,
   stream: Duplex,
   listener: Listener,
   after: string | null,
 ): void {
-  const { hasControlFrames, expiresAtMs } = listener;
-  const connection = hub.open({
-    audience: listener.audience,
-    sessionId: listener.sessionId,
+  const { hub, stats, log } = context;
+  const carrier = {
+    port: new WebSocketPort(webSocket, stream, listener.hasControlFrames),
     variant: variantOf(listener),
-    port: new WebSocketPort(webSocket, stream, hasControlFrames),
-    isResumable: hasControlFrames,
-    expiresInMs: expiresAtMs === null ? null : expiresAtMs - Date.now(),
-  });
+    encode: encodeTextFrame,
+  };
+  const connection = openConnection(context, carrier, listener, after);
 
   webSocket.on('message', (data, isBinary) => {
     stats.inbound += 1;
@@ -68,20 +55,6 @@ export function startSocketSession(
   webSocket.on('close', (code) => {
     hub.closed(connection, code === 0 ? ABNORMAL_CLOSURE : code);
   });
-
-  if (!hasControlFrames) return;
-  joiner.join(connection, listener, after).then(
-    ({ admission, outcome }) => {
-      increment(stats.joins, outcome);
-      hub.admit(connection, admission);
-    },
-    (error: unknown) => {
-      if (error instanceof JoinAbandonedError) return;
-      increment(stats.joins, 'failed');
-      log.warn({ err: error }, 'a socket could not be joined, it is sent back to try again');
-      hub.close(connection, closeCodes.resync);
-    },
-  );
 }
 
 /** Handles a message of a client; false if it is none that a client may send. */
