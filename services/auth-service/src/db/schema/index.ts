@@ -1,7 +1,9 @@
 /** Every table. They live together because they reference each other; the features own the queries. */
 export * from './outbox.ts';
 export * from './outbox-relay.ts';
+export * from './registration-keys.ts';
 export * from './service-clients.ts';
 export * from './sessions.ts';
 export * from './signing-keys.ts';
+export * from './user-imports.ts';
 export * from './users.ts';
