@@ -6,7 +6,7 @@ import { withUserLock } from '../../db/user-lock.ts';
 import type { PasswordHasher } from '../../lib/password-hasher.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
-import type { RefreshTokens } from './refresh-token.ts';
+import type { RefreshTokenContent, RefreshTokens } from './refresh-token.ts';
 import type { SessionOpener, SessionOrigin, SessionUser } from './session-opener.ts';
 import { isAnySession, isOtherSession, isSession, revokeSessions, type Revocation } from './session-revocation.ts';
 import { sessionErrors } from './sessions-errors.ts';
@@ -53,7 +53,17 @@ export interface SessionHolder {
   readonly sessionId: string;
 }
 
+/** Refreshes by how they ended, as plain counters. */
+export interface RefreshStats {
+  accepted: number;
+  /** A used token came back after its grace, and its session ended for it. */
+  reused: number;
+  /** Any other token that is not good: expired, of an ended session, not ours. */
+  refused: number;
+}
+
 export class SessionsService {
+  readonly refreshStats: RefreshStats = { accepted: 0, reused: 0, refused: 0 };
   readonly #dependencies: SessionsDependencies;
 
   constructor(dependencies: SessionsDependencies) {
@@ -91,19 +101,26 @@ export class SessionsService {
   async refresh(token: string): Promise<OpenedSession> {
     const { db, refreshTokens, sessionOpener, idleTtlSeconds } = this.#dependencies;
     const content = refreshTokens.decode(token);
-    if (content === null) throw new ProblemError(sessionErrors.invalid_refresh_token);
+    if (content === null) throw this.#refuseRefresh('refused');
     const rotated = await rotateSession(db, content, { idleTtlSeconds, graceSeconds: REFRESH_GRACE_SECONDS });
-    if (rotated === null) {
-      const userId = await findSessionOwner(db, content.sessionId);
-      if (userId !== null) {
-        const which = isReplayed(content, REFRESH_GRACE_SECONDS);
-        await this.#revoke({ userId, which, reason: 'refresh_reuse' });
-      }
-      throw new ProblemError(sessionErrors.invalid_refresh_token);
-    }
+    if (rotated === null) throw this.#refuseRefresh((await this.#endReplayed(content)) ? 'reused' : 'refused');
+    this.refreshStats.accepted += 1;
     const { sessionId } = content;
     const tokens = sessionOpener.toTokens(rotated, sessionId, rotated.counter, rotated.refreshTtlSeconds);
     return { sessionId, tokens };
+  }
+
+  #refuseRefresh(outcome: 'reused' | 'refused'): ProblemError {
+    this.refreshStats[outcome] += 1;
+    return new ProblemError(sessionErrors.invalid_refresh_token);
+  }
+
+  /** Ends the session of a token that came back after its grace. @returns false if it had ended already */
+  async #endReplayed(content: RefreshTokenContent): Promise<boolean> {
+    const userId = await findSessionOwner(this.#dependencies.db, content.sessionId);
+    if (userId === null) return false;
+    const which = isReplayed(content, REFRESH_GRACE_SECONDS);
+    return (await this.#revoke({ userId, which, reason: 'refresh_reuse' })) > 0;
   }
 
   /** The session that a refresh token of ours names, whatever its state; null for a token that is not ours. */
