@@ -1,6 +1,7 @@
 /** Every table. They live together because they reference each other; the features own the queries. */
 export * from './address-budgets.ts';
 export * from './login-failures.ts';
+export * from './notifications.ts';
 export * from './outbox.ts';
 export * from './outbox-relay.ts';
 export * from './registration-keys.ts';
