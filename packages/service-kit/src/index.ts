@@ -1,4 +1,5 @@
 /** What every service needs at its edges. */
+export * from './address-key.ts';
 export * from './broker.ts';
 export * from './error-handler-plugin.ts';
 export * from './error-serializer.ts';
