@@ -15,6 +15,7 @@ export * from './websocket/close-codes.ts';
 export * from './websocket/cursor.ts';
 export * from './websocket/frames.ts';
 export * from './websocket/notification.ts';
+export * from './websocket/socket-announcement.ts';
 export * from './errors/common-errors.ts';
 export * from './errors/define-errors.ts';
 export * from './errors/problem.ts';

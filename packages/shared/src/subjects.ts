@@ -15,6 +15,9 @@ export const ALL_USER_EVENTS = 'users.>';
 /** Core NATS subject on which an auth-service instance tells the relay's leader that a row was committed. */
 export const OUTBOX_HINT_SUBJECT = 'infrasignal.outbox.hint';
 
+/** Core NATS subject on which notify nodes tell each other of the sockets that users open and close. */
+export const SOCKET_ANNOUNCEMENTS_SUBJECT = 'infrasignal.notify.sockets';
+
 /** The ends of everybody's sessions: what a node reads before it accepts its first socket. */
 export const ALL_SESSION_REVOCATIONS = 'users.*.session.revoked';
 

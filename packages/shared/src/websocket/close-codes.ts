@@ -39,6 +39,16 @@ export const closeCodes = defineCloseCodes({
     reason: 'token_expired',
     description: 'The access token expired and was not renewed. Refresh it, then reconnect.',
   },
+  scopeReduced: {
+    code: 4402,
+    reason: 'scope_reduced',
+    description: 'The token of `auth` allows less than this socket was sent. Reconnect with it.',
+  },
+  tooManyMessages: {
+    code: 4429,
+    reason: 'too_many_messages',
+    description: 'The client sent more messages in a second than it may. Back off, then reconnect with the last cursor.',
+  },
   invalidMessage: {
     code: 4500,
     reason: 'invalid_message',
@@ -48,6 +58,12 @@ export const closeCodes = defineCloseCodes({
     code: 4501,
     reason: 'session_revoked',
     description: 'The session of this socket ended: a logout, a new password, a stolen token. Log in again.',
+  },
+  tooManySockets: {
+    code: 4502,
+    reason: 'too_many_sockets',
+    description:
+      'The user opened more sockets than one may have, and this was the oldest. Reconnecting would only close the next.',
   },
 });
 

@@ -8,7 +8,19 @@ export const SUBPROTOCOL = 'infrasignal.v1';
 /** A browser cannot set a header on a socket, so its access token rides as a second subprotocol. */
 export const BEARER_SUBPROTOCOL_PREFIX = 'bearer.';
 
+/** A reconnect ticket rides as one more subprotocol, beside the token that it was given for. */
+export const TICKET_SUBPROTOCOL_PREFIX = 'ticket.';
+
+/** Our tokens are under 1 KiB; what is longer is not looked at. */
+const ACCESS_TOKEN_LENGTH_MAX = 4_096;
+
 const Seq = Type.Integer({ minimum: 0, maximum: SEQUENCE_MAX });
+
+const Ticket = Type.String({
+  description:
+    'Spares the node a signature check at the next handshake with the same token: offer it as the subprotocol ' +
+    '`ticket.<ticket>` beside the token. Worth nothing without that token.',
+});
 
 /** Why a resume was not whole. All or nothing: there is no partial recovery. */
 export const RecoveryFailureSchema = Type.Union([
@@ -34,6 +46,7 @@ export const ConnectedFrameSchema = Type.Object(
     expires_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
       description: 'When the access token of this socket expires (UTC).',
     }),
+    ticket: Type.Optional(Ticket),
   },
   { $id: 'ConnectedFrame', additionalProperties: false },
 );
@@ -79,13 +92,53 @@ export const ReconnectFrameSchema = Type.Object(
   { $id: 'ReconnectFrame', additionalProperties: false },
 );
 
+/** Sent 30 s before the access token of this socket expires: answer with `auth`, or be closed with 4401. */
+export const TokenExpiringFrameSchema = Type.Object(
+  { type: Type.Literal('token_expiring'), expires_at: Type.String({ format: 'date-time' }) },
+  { $id: 'TokenExpiringFrame', additionalProperties: false },
+);
+
+/** The answer to an `auth` that was accepted: the socket goes on, and until when. */
+export const AuthenticatedFrameSchema = Type.Object(
+  {
+    type: Type.Literal('authenticated'),
+    expires_at: Type.String({ format: 'date-time' }),
+    ticket: Type.Optional(Ticket),
+  },
+  { $id: 'AuthenticatedFrame', additionalProperties: false },
+);
+export type AuthenticatedFrame = Static<typeof AuthenticatedFrameSchema>;
+
+/** What an `error` frame can say. More may be added: a client goes by `retryable` where it does not know the code. */
+export const SocketErrorCodeSchema = Type.Union([
+  Type.Literal('invalid_token', { description: 'The token of `auth` is malformed, expired or not ours.' }),
+  Type.Literal('identity_mismatch', {
+    description: 'The token of `auth` is of another user or session than the socket. Open another socket for it.',
+  }),
+  Type.Literal('too_many_renewals', { description: '`auth` came too often; this one was not looked at.' }),
+  Type.Literal('service_unavailable', { description: 'The token of `auth` could not be checked at the moment.' }),
+  Type.Literal('too_many_messages', { description: 'More messages in a second than a client may send. 4429 follows.' }),
+  Type.Literal('too_many_sockets', {
+    description: 'The user opened more sockets than one may have; this one, the oldest, is closed. 4502 follows.',
+  }),
+]);
+export type SocketErrorCode = Static<typeof SocketErrorCodeSchema>;
+
+/** Something was not done. `retryable`: the same message may succeed later, or with a better token. */
 export const ErrorFrameSchema = Type.Object(
-  { type: Type.Literal('error'), code: Type.String(), retryable: Type.Boolean() },
+  { type: Type.Literal('error'), code: SocketErrorCodeSchema, retryable: Type.Boolean() },
   { $id: 'ErrorFrame', additionalProperties: false },
+);
+export type ErrorFrame = Static<typeof ErrorFrameSchema>;
+
+/** A fresh access token of the same user and session, for a socket that is to go on. */
+export const AuthFrameSchema = Type.Object(
+  { type: Type.Literal('auth'), access: Type.String({ minLength: 1, maxLength: ACCESS_TOKEN_LENGTH_MAX }) },
+  { $id: 'AuthFrame', additionalProperties: false },
 );
 
 /** What a client may send. */
-export const ClientFrameSchema = Type.Union([PingFrameSchema, PongFrameSchema]);
+export const ClientFrameSchema = Type.Union([PingFrameSchema, PongFrameSchema, AuthFrameSchema]);
 export type ClientFrame = Static<typeof ClientFrameSchema>;
 
 const clientFrameValidator = Compile(ClientFrameSchema);
