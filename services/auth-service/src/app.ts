@@ -5,10 +5,12 @@ import {
   healthPlugin,
   jsonBodyPlugin,
   loggingOptions,
+  metricsPlugin,
   securityHeadersPlugin,
   serverOptions,
 } from '@infrasignal/service-kit';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { createRequire } from 'node:module';
 import type { AuthConfig } from './config.ts';
 import { createFeatures, secretKeysOf } from './features.ts';
 import { accountsRoutes, meRoutes } from './features/accounts/index.ts';
@@ -24,6 +26,10 @@ import { browserSessionPlugin } from './plugins/browser-session-plugin.ts';
 import { databasePlugin } from './plugins/database-plugin.ts';
 import { openapiPlugin } from './plugins/openapi-plugin.ts';
 import { outboxPlugin } from './plugins/outbox-plugin.ts';
+import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
+
+// Not imported: it stands beside what is compiled, not in it.
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 /** 16 KiB: the largest body there is, a registration, is under 2 KiB. */
 const BODY_BYTES_MAX = 16 * 1024;
@@ -60,6 +66,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
   await app.register(errorHandlerPlugin, { translate: toUnavailableProblem });
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(healthPlugin);
+  await app.register(metricsPlugin, { service: 'auth-service', version });
   await app.register(gracefulClosePlugin);
   await app.register(allowedHostsPlugin, { allowedHosts: config.allowedHosts });
   await app.register(jsonBodyPlugin);
@@ -77,7 +84,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     exposedHeaders: ['retry-after'],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
-  await app.register(openapiPlugin, { isDebug: config.isDebug });
+  await app.register(openapiPlugin, { isDebug: config.isDebug, version });
   await app.register(databasePlugin, { databaseUrl: config.databaseUrl, poolMax: config.databasePoolMax });
   await app.register(brokerPlugin, { natsUrl: config.natsUrl });
   await app.register(outboxPlugin, {
@@ -102,6 +109,7 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     onError: (error) => app.log.warn({ err: error }, 'signing keys not checked, trying again'),
   });
   const { keyRing, sessions, sessionOpener } = features;
+  await app.register(serviceMetricsPlugin, { features });
   app.addHook('onReady', async () => keyRing.start());
   app.addHook('onClose', async () => keyRing.stop());
 

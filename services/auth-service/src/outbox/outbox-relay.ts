@@ -52,11 +52,20 @@ const PING_INTERVAL_MS = 3_000;
  */
 const CONNECT_TIMEOUT_MS = 1_500;
 
+/** What the relay of this instance did, as plain counters. */
+export interface OutboxRelayStats {
+  /** Rows that the broker has, those published again after its restart included. */
+  stored: number;
+  /** Attempts that ended in an error or in doubt; each is repeated until the row is stored. */
+  failed: number;
+}
+
 /**
  * Carries committed events to the broker; see README.md in this folder for what it guarantees and how.
  * Every instance runs one; only the one that holds the lock publishes.
  */
 export class OutboxRelay {
+  readonly stats: OutboxRelayStats = { stored: 0, failed: 0 };
   readonly #options: OutboxRelayOptions;
   readonly #lock: LeaderLock;
   readonly #wakeup = new Wakeup();
@@ -137,7 +146,7 @@ export class OutboxRelay {
     connection.subscribe(OUTBOX_HINT_SUBJECT, { callback: () => this.#wakeup.wake() });
     const publisher = await EventPublisher.create(connection);
     const identity = await publisher.ensureStream(streamReplicas);
-    const store = (row: OutboxRow): Promise<void> => publisher.store(row);
+    const store = (row: OutboxRow): Promise<void> => this.#store(publisher, row);
     let tail: TailReplay | null = null;
     if ((await findBrokerIdentity(pool)) !== identity) {
       tail = new TailReplay({ pool, store, tailSeconds: TAIL_SECONDS, batchRows: BATCH_ROWS });
@@ -147,6 +156,16 @@ export class OutboxRelay {
       if (tail !== null && this.#isWorking(connection)) tail = await this.#continueTail(tail, identity);
       await this.#cleanUp();
       if (isIdle && tail === null && this.#isWorking(connection)) await this.#wakeup.wait(POLL_INTERVAL_MS);
+    }
+  }
+
+  async #store(publisher: EventPublisher, row: OutboxRow): Promise<void> {
+    try {
+      await publisher.store(row);
+      this.stats.stored += 1;
+    } catch (error) {
+      this.stats.failed += 1;
+      throw error;
     }
   }
 

@@ -7,8 +7,8 @@ export const allowedHostsErrors = defineErrors({
   host_not_allowed: [400, 'Host not allowed', 'Requests to this host name are not answered here.'],
 });
 
-/** Probes address an instance by whatever address the orchestrator knows. */
-const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+/** Probes and Prometheus address an instance by whatever address the orchestrator knows. */
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 /** A name or address and perhaps a port (RFC 9110 section 7.2); more than that could hide another name behind ours. */
 const HOST_EXPRESSION = /^(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;

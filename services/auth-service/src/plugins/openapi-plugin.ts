@@ -2,15 +2,11 @@ import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { createRequire } from 'node:module';
 import { Type } from 'typebox';
 import { isKnownTag, toEntityTag } from '../lib/entity-tag.ts';
 import { cookieNames } from './browser-session-plugin.ts';
 import { completeDocument, describeRoute, renderIntroduction } from './openapi-document.ts';
 import { publicRoute, securitySchemes } from './openapi-security.ts';
-
-// Not imported: it stands beside what is compiled, not in it.
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 /** A change of the API shows to those who keep the document within a minute. */
 const MAX_AGE_SECONDS = 60;
@@ -62,7 +58,12 @@ function serveDocument(app: FastifyInstance): void {
   });
 }
 
-async function openapi(app: FastifyInstance, { isDebug }: { isDebug: boolean }): Promise<void> {
+export interface OpenApiOptions {
+  readonly isDebug: boolean;
+  readonly version: string;
+}
+
+async function openapi(app: FastifyInstance, { isDebug, version }: OpenApiOptions): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',

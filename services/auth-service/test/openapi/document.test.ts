@@ -14,7 +14,7 @@ import { Contract, documentedCodes, documentedFieldCodes, examplesOf } from './c
 
 /** Routes that are no part of the API, with the reason why. */
 const UNDOCUMENTED = [
-  /^(GET|HEAD) \/(healthz|readyz)$/, // for the orchestrator, on the instance's own port: no gateway leads there
+  /^(GET|HEAD) \/(healthz|readyz|metrics)$/, // probes and Prometheus, on the instance's own port: no gateway
   /^(GET|HEAD) \/api\/docs($|\/)/, // the page that shows the document, and its parts
   /^OPTIONS \*$/, // preflights, which browsers make by themselves
 ];

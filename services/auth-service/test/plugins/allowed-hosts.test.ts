@@ -62,7 +62,7 @@ t.test('A31 ALLOWED_HOSTS: names, domains with their subdomains, or all', async 
 
 t.test('A31 probes are answered by whatever address they use', async (t) => {
   const { app } = await startAuth(t);
-  for (const url of ['/healthz', '/readyz', '/healthz/', '/readyz?verbose']) {
+  for (const url of ['/healthz', '/readyz', '/metrics', '/healthz/', '/readyz?verbose']) {
     t.equal((await app.inject({ url, headers: { host: '10.1.2.3:8001' } })).statusCode, 200, url);
   }
   t.equal((await app.inject({ url: '/healthz/../api/login', headers: { host: '10.1.2.3' } })).statusCode, 400);

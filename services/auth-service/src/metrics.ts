@@ -1,0 +1,36 @@
+import { counter, gauge, type MetricTable } from '@infrasignal/service-kit';
+
+/** Every metric of auth-service beside those that every service has; docs/metrics.md is generated from this table. */
+export const metrics = {
+  outboxEvents: gauge(
+    'infrasignal_outbox_events',
+    'Committed events that the broker does not have yet. Read from the database, so every instance tells the same.',
+  ),
+  outboxOldestAge: gauge(
+    'infrasignal_outbox_oldest_age_seconds',
+    'How long the oldest of them has been waiting; 0 when there is none. The first thing to look at when sockets hear nothing.',
+  ),
+  relayIsLeading: gauge(
+    'infrasignal_outbox_relay_leading',
+    '1 on the instance that publishes, else 0. The sum over all instances is 1, but for the seconds of a handover.',
+  ),
+  outboxPublishes: counter(
+    'infrasignal_outbox_publishes_total',
+    'Attempts to publish, by outcome: `stored` (events published again after a restart of the broker included) or `failed`, which is tried again until it is stored.',
+    ['outcome'],
+  ),
+  refreshes: counter(
+    'infrasignal_refreshes_total',
+    'Refreshes by outcome: `accepted`, `reused` (a used token came back and its session ended: a thief, or a broken client) or `refused`.',
+    ['outcome'],
+  ),
+  poolConnections: gauge(
+    'infrasignal_database_pool_connections',
+    'Connections of the pool by state: `idle` or `busy`.',
+    ['state'],
+  ),
+  poolWaiting: gauge(
+    'infrasignal_database_pool_waiting',
+    'Queries that wait for a connection. Above 0 for long: the pool (`DATABASE_POOL_MAX`) or the database is too small.',
+  ),
+} satisfies MetricTable;
