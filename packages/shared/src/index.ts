@@ -5,6 +5,7 @@ export * from './stream.ts';
 export * from './events/event-envelope.ts';
 export * from './events/event-catalog.ts';
 export * from './events/parse-event.ts';
+export * from './events/example-event.ts';
 export * from './events/user-registered.ts';
 export * from './events/user-login.ts';
 export * from './events/user-updated.ts';

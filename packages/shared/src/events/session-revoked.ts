@@ -23,11 +23,14 @@ export const sessionRevoked = defineEvent({
   type: 'session.revoked',
   version: 1,
   description: 'Sessions ended before their time. Their tokens are refused and their sockets closed.',
-  data: Type.Object({
-    user_id: Type.Integer({ minimum: 1 }),
-    session_ids: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1, maxItems: REVOKED_SESSIONS_MAX }),
-    reason: SessionRevokedReasonSchema,
-  }),
+  data: Type.Object(
+    {
+      user_id: Type.Integer({ minimum: 1 }),
+      session_ids: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1, maxItems: REVOKED_SESSIONS_MAX }),
+      reason: SessionRevokedReasonSchema,
+    },
+    { examples: [{ user_id: 42, session_ids: ['3f0e0b5a-6f0c-4a53-9d0a-0c7d0e5b8f11'], reason: 'logout' }] },
+  ),
   inherited: null,
 });
 
