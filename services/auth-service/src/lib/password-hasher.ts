@@ -1,12 +1,29 @@
-import { hash, verify } from '@node-rs/argon2';
+import { hash } from '@node-rs/argon2';
+import { classifyPasswordHash } from './password-hash/classify-password-hash.ts';
+import { RefusalWork } from './password-hash/refusal-work.ts';
+import type { StoredHash, Work, WorkKind } from './password-hash/stored-hash.ts';
 
 export interface PasswordHasher {
   /** Hashes a password that passed the policy; a PHC string. */
   hash(password: string): Promise<string>;
-  /** False also for a string that is no Argon2 hash. */
+  /** False also for a string that nobody can log in with. Every false takes the same work. */
   verify(passwordHash: string, password: string): Promise<boolean>;
-  /** Spends the time of a verification, so that an unknown account is as slow as a known one. */
+  /** The same, and where a right password has a hash of another kind than today's, makes today's of it. */
+  verifyAndRenew(passwordHash: string, password: string): Promise<Verdict>;
+  /** The work of a verification that fails: an account that does not exist is as slow as one that does. */
   verifyNothing(password: string): Promise<void>;
+}
+
+export interface Verdict {
+  readonly isRight: boolean;
+  /** To be stored in place of the hash that was checked, if that is still the account's; null: keep it. */
+  readonly renewedHash: string | null;
+}
+
+/** A hasher that must be told of the other kinds of hashes that accounts have. */
+export interface RenewingHasher extends PasswordHasher {
+  /** Names anew which kinds of hashes there are, by one hash or more of each; see {@link RefusalWork}. */
+  setHashesInUse(passwordHashes: readonly string[]): void;
 }
 
 export interface HasherCost {
@@ -26,31 +43,82 @@ const ARGON2ID = 2;
 /** p = 1: logins already run side by side, more lanes per hash would only make them wait for each other. */
 const PARALLELISM = 1;
 
+const WRONG: Verdict = { isRight: false, renewedHash: null };
+
 /** NFC: the same word typed on two keyboards is one password (RFC 8265 section 4.2.1). */
 export function normalisePassword(password: string): string {
   return password.normalize('NFC');
 }
 
-/** Argon2id (RFC 9106) in the library's own thread pool; the whole password counts, whatever its length. */
-export async function createPasswordHasher(cost: HasherCost): Promise<PasswordHasher> {
-  const options = {
-    algorithm: ARGON2ID,
-    memoryCost: cost.memoryKib,
-    timeCost: cost.iterations,
-    parallelism: PARALLELISM,
+/**
+ * The texts that a password may have been hashed as. Ours are made of its NFC; Django's of what was typed when the
+ * account was made, perhaps on the keyboard in use today, perhaps on one that composes. How many there are depends on
+ * the password alone, never on the account.
+ */
+function spellingsFor(kind: WorkKind, password: string): string[] {
+  const normal = normalisePassword(password);
+  return kind.isForeign && password !== normal ? [password, normal] : [normal];
+}
+
+async function findSpelling(stored: StoredHash, password: string): Promise<string | null> {
+  for (const spelling of spellingsFor(stored.work.kind, password)) {
+    if (await stored.verify(spelling)) return spelling;
+  }
+  return null;
+}
+
+async function spend(owed: readonly Work[], password: string): Promise<void> {
+  for (const { kind, amount } of owed) {
+    for (const spelling of spellingsFor(kind, password)) await kind.spend(amount, spelling);
+  }
+}
+
+/** @throws Error when the settings ask for more than any stored hash may */
+function toOwnWork({ memoryKib, iterations }: HasherCost): Work {
+  const parameters = `$argon2id$v=19$m=${memoryKib},t=${iterations},p=${PARALLELISM}`;
+  const example = classifyPasswordHash(`${parameters}$${'A'.repeat(22)}$${'A'.repeat(43)}`);
+  if (example.isSupported) return example.hash.work;
+  throw new Error(`hashes of ${memoryKib} KiB and ${iterations} iterations are refused at login: ${example.reason}`);
+}
+
+/**
+ * Argon2id (RFC 9106) of the whole password, whatever its length; old hashes and Django's are verified too. One hash is
+ * computed at once, so that a machine without the memory for it says so at the start.
+ * @throws Error when the cost is above what a login may spend
+ */
+export async function createPasswordHasher(cost: HasherCost): Promise<RenewingHasher> {
+  const own = toOwnWork(cost);
+  const refusalWork = new RefusalWork(own);
+  const hashToday = (password: string): Promise<string> =>
+    hash(normalisePassword(password), {
+      algorithm: ARGON2ID,
+      memoryCost: cost.memoryKib,
+      timeCost: cost.iterations,
+      parallelism: PARALLELISM,
+    });
+  await hashToday('a password that no account has');
+
+  const check = async (passwordHash: string, password: string): Promise<{ stored: StoredHash; as: string } | null> => {
+    const read = classifyPasswordHash(passwordHash);
+    const stored = read.isSupported ? read.hash : null;
+    const as = stored === null ? null : await findSpelling(stored, password);
+    if (stored !== null && as !== null) return { stored, as };
+    await spend(refusalWork.remainderAfter(stored?.work ?? null), password);
+    return null;
   };
-  const nobody = await hash('a password that no account has', options);
+
   return {
-    hash: (password) => hash(normalisePassword(password), options),
-    verify: async (passwordHash, password) => {
-      try {
-        return await verify(passwordHash, normalisePassword(password));
-      } catch {
-        return false;
-      }
+    hash: hashToday,
+    verify: async (passwordHash, password) => (await check(passwordHash, password)) !== null,
+    verifyAndRenew: async (passwordHash, password) => {
+      const found = await check(passwordHash, password);
+      if (found === null) return WRONG;
+      const isToday = found.stored.work.kind.name === own.kind.name;
+      // What a format has cut off cannot be known to be right: a slip there would become the password.
+      const isRenewed = !isToday && found.stored.countsWhole(found.as);
+      return { isRight: true, renewedHash: isRenewed ? await hashToday(password) : null };
     },
-    verifyNothing: async (password) => {
-      await verify(nobody, normalisePassword(password));
-    },
+    verifyNothing: (password) => spend(refusalWork.remainderAfter(null), password),
+    setHashesInUse: (passwordHashes) => refusalWork.setInUse(passwordHashes),
   };
 }
