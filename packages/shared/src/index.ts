@@ -15,6 +15,8 @@ export * from './events/session-revoked.ts';
 export * from './websocket/close-codes.ts';
 export * from './websocket/cursor.ts';
 export * from './websocket/frames.ts';
+export * from './websocket/event-stream.ts';
+export * from './websocket/frame-catalog.ts';
 export * from './websocket/notification.ts';
 export * from './websocket/socket-announcement.ts';
 export * from './errors/common-errors.ts';
