@@ -1,4 +1,4 @@
-import { ALL_USER_EVENTS } from './subjects.ts';
+import { ALL_BROADCASTS, ALL_USER_EVENTS } from './subjects.ts';
 
 const SECOND_NS = 1_000_000_000;
 
@@ -21,7 +21,7 @@ export const EVENTS_STREAM_NAME = 'EVENTS';
 export const EVENTS_STREAM = {
   name: EVENTS_STREAM_NAME,
   description: 'Every account event, in the order it was relayed from the outbox',
-  subjects: [ALL_USER_EVENTS],
+  subjects: [ALL_USER_EVENTS, ALL_BROADCASTS],
   storage: 'file',
   retention: 'limits',
   discard: 'old',

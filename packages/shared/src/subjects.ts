@@ -1,6 +1,7 @@
 /**
  * Names on the broker. A subject is `users.<user_id>.<type>`, so that a consumer can filter by user
  * (`users.42.>`) or by type (`users.*.user.login`), and the number of subjects grows with users, not with events.
+ * What is for everybody is on `broadcasts.<type>`: a log of its own, so that no user's has a hole.
  */
 
 /** Dot-separated lower-case words, at least two: `user.registered`. No wildcard can be spelled with it. */
@@ -9,8 +10,11 @@ export const EVENT_TYPE_PATTERN = '^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$';
 /** 128 characters: three times the longest type there is, far below the broker's limit for a subject. */
 export const EVENT_TYPE_LENGTH_MAX = 128;
 
-/** Every user event; the filter of the stream and of each notify node's consumer. */
+/** Every user event. */
 export const ALL_USER_EVENTS = 'users.>';
+
+/** Everything that was sent to everybody. */
+export const ALL_BROADCASTS = 'broadcasts.>';
 
 /** Core NATS subject on which an auth-service instance tells the relay's leader that a row was committed. */
 export const OUTBOX_HINT_SUBJECT = 'infrasignal.outbox.hint';
@@ -48,14 +52,24 @@ export function eventSubject(userId: number, type: string): string {
   return `users.${userId}.${type}`;
 }
 
+/** The subject of an event for everybody, for instance `broadcasts.app.news`. @throws RangeError for no event type */
+export function broadcastSubject(type: string): string {
+  if (!isEventType(type)) throw new RangeError('an event type is dot-separated lower-case words');
+  return `broadcasts.${type}`;
+}
+
 /** The filter for everything one user may see: `users.42.>`. @throws RangeError as {@link eventSubject}. */
 export function userEventsFilter(userId: number): string {
   assertUserId(userId);
   return `users.${userId}.>`;
 }
 
-/** Takes `users.42.user.login` apart; null for any other subject. */
-export function parseEventSubject(subject: string): { userId: number; type: string } | null {
+/** Takes `users.42.user.login` apart, or `broadcasts.app.news` (`userId` null); null for any other subject. */
+export function parseEventSubject(subject: string): { userId: number | null; type: string } | null {
+  if (subject.startsWith('broadcasts.')) {
+    const type = subject.slice(11);
+    return isEventType(type) ? { userId: null, type } : null;
+  }
   if (!subject.startsWith('users.')) return null;
   const end = subject.indexOf('.', 6);
   if (end < 0) return null;

@@ -27,18 +27,21 @@ const positions = fc.oneof(
 
 test('R4 one’s own cursor comes back as it was given', async (t) => {
   fc.assert(
-    fc.property(userIds, sequences, positions, (userId, seq, position) => {
-      const text = encodeOwnCursor(userId, seq, position);
+    fc.property(userIds, sequences, positions, sequences, (userId, seq, position, broadcastSeq) => {
+      const text = encodeOwnCursor(userId, seq, position, broadcastSeq);
       const cursor = parseCursor(text);
       if (cursor?.kind !== 'own' || text.length > CURSOR_LENGTH_MAX) return false;
       // The hint keeps the beginning of the event's id: enough to recognise it, and nothing to recognise for no event.
       const isHint = cursor.hint?.sequence === position.sequence;
       const isRecognised = positionMatches(cursor.hint!, position.eventId) === (position.eventId !== '');
-      return cursor.userId === userId && cursor.seq === seq && isHint && isRecognised;
+      const isSame = cursor.userId === userId && cursor.seq === seq && cursor.broadcastSeq === broadcastSeq;
+      return isSame && isHint && isRecognised;
     }),
   );
   t.equal(encodeOwnCursor(42, 7, { sequence: 99, eventId: EVENT_ID }), 'u1.42.7.99.0b9e7f1c5a3d');
   t.equal(encodeOwnCursor(42, 0, NOWHERE), 'u1.42.0.0.0');
+  const place = { sequence: 99, eventId: EVENT_ID };
+  t.equal(encodeOwnCursor(42, 7, place, 3), 'u2.42.7.99.0b9e7f1c5a3d.3', 'once there are broadcasts');
 });
 
 test('R4 the cursor of the feed of everything comes back as it was given', async (t) => {
@@ -60,7 +63,7 @@ test('R4 the cursor of the feed of everything comes back as it was given', async
 
 test('R4 a plain seq is a cursor without a hint, and does not say whose', async (t) => {
   for (const seq of [0, 1, 42, SEQUENCE_MAX]) {
-    t.strictSame(parseCursor(String(seq)), { kind: 'own', userId: null, seq, hint: null });
+    t.strictSame(parseCursor(String(seq)), { kind: 'own', userId: null, seq, hint: null, broadcastSeq: 0 });
   }
 });
 
@@ -74,6 +77,8 @@ test('R4 what no release handed out is no cursor', async (t) => {
     `u1.42.7.99.${mark.toUpperCase()}`, `u1.0.7.99.${mark}`, `u1.-42.7.99.${mark}`, `u1.42.-7.99.${mark}`,
     `u1.42.7.-99.${mark}`, `u1.042.7.99.${mark}`, `u1.42.07.99.${mark}`, `u1.42.7.099.${mark}`, `u1.*.7.99.${mark}`,
     `u1.42.7.99.${'g'.repeat(12)}`, `u1..7.99.${mark}`, `u2.42.7.99.${mark}`, `U1.42.7.99.${mark}`,
+    `u1.42.7.99.${mark}.3`, `u2.42.7.99.${mark}.`, `u2.42.7.99.${mark}.0`, `u2.42.7.99.${mark}.-1`, `u2.42.7.99.${mark}.03`,
+    `u2.42.7.99.${mark}.9007199254740992`, `u2.42.7.99.3`, `u3.42.7.99.${mark}.3`,
     `u1.9007199254740992.7.99.${mark}`, `u1.42.9007199254740992.99.${mark}`, `u1.42.7.9007199254740992.${mark}`,
     'a1', 'a1.99', 'a1.99.', `a1.-1.${EVENT_ID}`, `a1.099.${EVENT_ID}`, `a1.99.${EVENT_ID}x`, `a1.99.${mark}`,
     `a1.9007199254740992.${EVENT_ID}`, `a1.99.${EVENT_ID.replaceAll('-', '')}`, `a2.99.${EVENT_ID}`,
@@ -83,7 +88,7 @@ test('R4 what no release handed out is no cursor', async (t) => {
 });
 
 test('R4 any text is a cursor or none, and a cursor has one spelling', async (t) => {
-  const pieces = fc.array(fc.oneof(fc.nat().map(String), fc.constantFrom('u1', 'a1', '', '0', EVENT_ID)), { maxLength: 6 });
+  const pieces = fc.array(fc.oneof(fc.nat().map(String), fc.constantFrom('u1', 'u2', 'a1', '', '0', EVENT_ID)), { maxLength: 6 });
   const texts = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), pieces.map((parts) => parts.join('.')));
   fc.assert(
     fc.property(texts, (text) => {
@@ -91,7 +96,7 @@ test('R4 any text is a cursor or none, and a cursor has one spelling', async (t)
       if (cursor === null) return true;
       if (cursor.kind === 'feed') return encodeFeedCursor(cursor.position) === text;
       if (cursor.userId === null || cursor.hint === null) return String(cursor.seq) === text;
-      return encodeOwnCursor(cursor.userId, cursor.seq, cursor.hint) === text;
+      return encodeOwnCursor(cursor.userId, cursor.seq, cursor.hint, cursor.broadcastSeq) === text;
     }),
     { numRuns: 2_000 },
   );

@@ -2,11 +2,17 @@
 // next release is lost on nodes of this one.
 import { test } from 'tap';
 import {
+  APP_TYPE_LENGTH_MAX,
+  appNotification,
+  broadcastSubject,
   dataSchemaUri,
   eventDefinitions,
+  eventSubject,
   findEventDefinition,
+  isAppType,
   parseEvent,
   SEQUENCE_MAX,
+  toBroadcast,
   toInheritedNotification,
   toNotification,
   type EventEnvelope,
@@ -134,6 +140,76 @@ test('R4 infrasignal.v1 adds its place to what old clients know, and data to wha
     data: { steps: 3 },
     ...place,
   });
+});
+
+const sent: EventEnvelope = {
+  ...good,
+  type: 'app.order_shipped',
+  dataschema: 'urn:infrasignal:event:app.order_shipped:1',
+  data: {
+    notification_id: '5b0d2c1e-8f6a-4b7c-9d3e-2a1f0e9d8c7b',
+    user_id: 42,
+    phone_number: '0123456789',
+    messages: { fr: 'Votre commande est partie.', en: 'Your order has been shipped.' },
+    data: { order_id: 'A-1042' },
+  },
+};
+const sentToAll: EventEnvelope = {
+  ...sent,
+  subject: 'broadcasts',
+  data: { ...sent.data, user_id: null, phone_number: null },
+};
+
+test('R15 what a service sent, to a user and to everybody', async (t) => {
+  const own = parseEvent(eventSubject(42, sent.type), bytes(sent));
+  t.strictSame(own, { ok: true, userId: 42, event: sent, definition: appNotification });
+  const subject = broadcastSubject(sent.type);
+  t.strictSame(parseEvent(subject, bytes(sentToAll)), {
+    ok: true,
+    userId: null,
+    event: sentToAll,
+    definition: appNotification,
+  });
+  const login = { ...good, subject: 'broadcasts' };
+  const table: [string, string, EventEnvelope, string][] = [
+    ['a user’s on everybody’s subject', subject, sent, 'mismatch'],
+    ['everybody’s on a user’s subject', eventSubject(42, sent.type), sentToAll, 'mismatch'],
+    ['an account’s event for everybody', 'broadcasts.user.login', login, 'mismatch'],
+    ['one language only', subject, { ...sentToAll, data: { ...sentToAll.data, messages: { fr: 'x' } } }, 'data'],
+    ['no data', subject, { ...sentToAll, data: { ...sentToAll.data, data: null } }, 'data'],
+  ];
+  for (const [what, place, event, reason] of table) {
+    t.match(parseEvent(place, bytes(event)), { ok: false, reason }, what);
+  }
+});
+
+test('R15 a type of a service cannot be that of an account', async (t) => {
+  const longest = `app.${'x'.repeat(APP_TYPE_LENGTH_MAX - 4)}`;
+  for (const type of ['app.news', 'app.orders.order_shipped', longest]) t.ok(isAppType(type), type);
+  const refused = ['app', 'app.', 'app..x', 'user.login', 'session.revoked', 'application.x', 'App.x', 'app.X', 'app.*', 'app.>',
+    ' app.x', 'app.x\n', 'app.x.', 'x.app.y', 'app.1x', `${longest}x`, ''];
+  for (const type of refused) t.notOk(isAppType(type), JSON.stringify(type));
+  for (const { type } of eventDefinitions) t.notOk(isAppType(type), type);
+});
+
+test('R4 what a service sent is told to every client in its form: French first, as inherited', async (t) => {
+  const place = { id: sent.id, time: sent.time };
+  const { messages, data } = sent.data;
+  const inherited = { type: sent.type, status: 'success', user_id: 42, phone_number: '0123456789' };
+  const message = 'Votre commande est partie.';
+  t.equal(JSON.stringify(toInheritedNotification(42, sent, appNotification)), JSON.stringify({ ...inherited, message }));
+  t.strictSame(toNotification(42, sent, appNotification, 'a-cursor'), {
+    ...inherited, message, messages, data, ...place, seq: 7, cursor: 'a-cursor',
+  });
+  const ofNobody = { ...inherited, user_id: null, phone_number: null };
+  t.equal(
+    JSON.stringify(toInheritedNotification(null, sentToAll, appNotification)),
+    JSON.stringify({ ...ofNobody, message }),
+    'no key is lost',
+  );
+  t.strictSame(toBroadcast(sentToAll, appNotification), { ...ofNobody, message, messages, data, ...place, broadcast_seq: 7 });
+  t.equal(toInheritedNotification(null, sentToAll, null), null, 'what is newer than this release has no inherited form');
+  t.strictSame(toBroadcast(sentToAll, null), { type: sent.type, user_id: null, data: sentToAll.data, ...place, broadcast_seq: 7 });
 });
 
 test('R15 the catalogue: one definition per type, named by its own schema', async (t) => {

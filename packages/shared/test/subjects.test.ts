@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { test } from 'tap';
 import {
+  broadcastSubject,
   EVENT_TYPE_LENGTH_MAX,
   eventDefinitions,
   eventSubject,
@@ -44,15 +45,19 @@ test('R2 an event type in a subject is dot-separated words and no wildcard', asy
   for (const type of NO_TYPES) {
     t.notOk(isEventType(type), JSON.stringify(type));
     t.throws(() => eventSubject(42, type as string), RangeError);
+    t.throws(() => broadcastSubject(type as string), RangeError);
   }
   const longest = `user.${'x'.repeat(EVENT_TYPE_LENGTH_MAX - 5)}`;
   for (const type of ['user.login', 'session.revoked', 'a.b', 'a1_b.c2.d3', longest]) t.ok(isEventType(type), type);
 });
 
-test('R2 a subject that is not one user’s event is taken for none', async (t) => {
+test('R2 a subject that is neither one user’s event nor everybody’s is taken for none', async (t) => {
   t.same(parseEventSubject('users.42.user.login'), { userId: 42, type: 'user.login' });
   t.same(parseEventSubject('users.9007199254740991.a.b.c'), { userId: Number.MAX_SAFE_INTEGER, type: 'a.b.c' });
+  t.same(parseEventSubject('broadcasts.app.news'), { userId: null, type: 'app.news' });
   const others = [
+    'broadcasts', 'broadcasts.', 'broadcasts.app', 'broadcasts.>', 'broadcasts.*.news', 'broadcasts.app.news.', 'broadcast.app.news',
+    'broadcasts.42.user.login', 'Broadcasts.app.news',
     '', 'users', 'users.', 'users.42', 'users.42.', 'users.42.login', 'users..user.login', 'users.*.user.login',
     'users.>.user.login', 'users.42.>', 'users.042.user.login', 'users.-1.user.login', 'users.+1.user.login',
     'users.1e3.user.login', 'users.0.user.login', 'users.9007199254740992.user.login', 'users.9223372036854775808.user.login',
@@ -69,19 +74,23 @@ test('R2 whatever is made can be read, and whatever can be read was made so', as
   fc.assert(
     fc.property(ids, types, (userId, type) => {
       const parsed = parseEventSubject(eventSubject(userId, type));
-      return parsed?.userId === userId && parsed.type === type;
+      const everybodys = parseEventSubject(broadcastSubject(type));
+      const isBack = parsed?.userId === userId && parsed.type === type;
+      return isBack && everybodys?.userId === null && everybodys.type === type;
     }),
   );
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.string().map((text) => `users.${text}`)), (subject) => {
       const parsed = parseEventSubject(subject);
-      return parsed === null || eventSubject(parsed.userId, parsed.type) === subject;
+      if (parsed === null) return true;
+      const { userId, type } = parsed;
+      return (userId === null ? broadcastSubject(type) : eventSubject(userId, type)) === subject;
     }),
   );
   t.pass('for 200 random cases');
 });
 
 test('R2 every event there is fits the stream', async (t) => {
-  t.strictSame(EVENTS_STREAM.subjects, ['users.>']);
+  t.strictSame(EVENTS_STREAM.subjects, ['users.>', 'broadcasts.>']);
   for (const { type } of eventDefinitions) t.ok(parseEventSubject(eventSubject(1, type)), type);
 });

@@ -9,7 +9,8 @@ const EVENT_ID_PATTERN = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
 
 /**
  * CloudEvents 1.0 in JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md)
- * with the extension attribute `seq`: the user's gapless counter, which is the order and the resume cursor.
+ * with the extension attribute `seq`: the gapless counter of the user, or of what is sent to everybody, which is the
+ * order and the resume cursor.
  */
 export const EventEnvelopeSchema = Type.Object(
   {
@@ -17,14 +18,17 @@ export const EventEnvelopeSchema = Type.Object(
     id: Type.String({ pattern: EVENT_ID_PATTERN, description: 'Unique for ever; also the broker message id.' }),
     source: Type.String({ minLength: 1, maxLength: 256, description: 'The service that committed the event.' }),
     type: Type.String({ pattern: EVENT_TYPE_PATTERN, maxLength: EVENT_TYPE_LENGTH_MAX }),
-    subject: Type.String({ pattern: '^users/[1-9][0-9]{0,15}$', description: 'Whose event it is: `users/42`.' }),
+    subject: Type.String({
+      pattern: '^(users/[1-9][0-9]{0,15}|broadcasts)$',
+      description: 'Whose event it is: `users/42`, or `broadcasts` for everybody.',
+    }),
     time: Type.String({ format: 'date-time', description: 'When it was committed, by the database clock (UTC).' }),
     datacontenttype: Type.Literal('application/json'),
     dataschema: Type.String({
       pattern: '^urn:infrasignal:event:[a-z0-9_.]+:[1-9][0-9]{0,5}$',
       description: 'Names the schema of `data` and its version.',
     }),
-    seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX, description: 'Gapless per user, from 1.' }),
+    seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX, description: 'Gapless per user, and for everybody, from 1.' }),
     data: Type.Record(Type.String(), Type.Unknown()),
   },
   { $id: 'EventEnvelope', additionalProperties: true },

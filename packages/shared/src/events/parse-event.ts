@@ -1,10 +1,13 @@
 import { Compile } from 'typebox/compile';
 import { parseEventSubject } from '../subjects.ts';
+import { appNotification } from './app-notification.ts';
 import { eventDefinitions, findEventDefinition } from './event-catalog.ts';
 import { EventEnvelopeSchema, type EventDefinition, type EventEnvelope } from './event-envelope.ts';
 
 const envelopeValidator = Compile(EventEnvelopeSchema);
-const dataValidators = new Map(eventDefinitions.map((definition) => [definition.type, Compile(definition.data)]));
+const dataValidators = new Map(
+  [...eventDefinitions, appNotification].map((definition) => [definition, Compile(definition.data)]),
+);
 
 /** Why a stored message is not an event: a short, stable word for counters and logs. */
 export type InvalidEventReason = 'subject' | 'json' | 'envelope' | 'mismatch' | 'data';
@@ -12,7 +15,8 @@ export type InvalidEventReason = 'subject' | 'json' | 'envelope' | 'mismatch' | 
 export type ParsedEvent =
   | {
       readonly ok: true;
-      readonly userId: number;
+      /** Null: everybody's. */
+      readonly userId: number | null;
       readonly event: EventEnvelope;
       /** Null when the type, or this version of it, is newer than this release: relay it, do not interpret it. */
       readonly definition: EventDefinition | null;
@@ -32,7 +36,7 @@ function parseJson(bytes: Uint8Array): unknown {
  * newer `dataschema` version, is an event all the same (`definition: null`) and is relayed as it is; a message that
  * breaks the envelope, contradicts its own subject, or breaks the schema it names, is invalid and goes to nobody.
  *
- * @param subject the broker subject, `users.<user_id>.<type>`
+ * @param subject the broker subject, `users.<user_id>.<type>` or `broadcasts.<type>`
  * @param bytes the message body: the CloudEvents envelope as UTF-8 JSON
  */
 export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
@@ -42,7 +46,8 @@ export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
   const event = parseJson(bytes);
   if (event === undefined) return { ok: false, userId, reason: 'json' };
   if (!envelopeValidator.Check(event)) return { ok: false, userId, reason: 'envelope' };
-  if (event.type !== type || event.subject !== `users/${userId}`) return { ok: false, userId, reason: 'mismatch' };
+  const owner = userId === null ? 'broadcasts' : `users/${userId}`;
+  if (event.type !== type || event.subject !== owner) return { ok: false, userId, reason: 'mismatch' };
   const at = event.dataschema.lastIndexOf(':');
   if (event.dataschema.slice(0, at) !== `urn:infrasignal:event:${type}`) return { ok: false, userId, reason: 'mismatch' };
   if (typeof event.data.user_id === 'number' && event.data.user_id !== userId) {
@@ -51,6 +56,6 @@ export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
   const version = Number(event.dataschema.slice(at + 1));
   const definition = findEventDefinition(type);
   if (definition === null || version > definition.version) return { ok: true, userId, event, definition: null };
-  if (dataValidators.get(type)?.Check(event.data) !== true) return { ok: false, userId, reason: 'data' };
+  if (dataValidators.get(definition)?.Check(event.data) !== true) return { ok: false, userId, reason: 'data' };
   return { ok: true, userId, event, definition };
 }

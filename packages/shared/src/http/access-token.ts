@@ -17,6 +17,12 @@ export const ACCESS_TOKEN_TTL_SECONDS_MAX = 900;
 /** Scope of staff and services: sees the notifications of every user. */
 export const SCOPE_ALL_NOTIFICATIONS = 'notifications:all';
 
+/** Scope of services: may send notifications to users that it names. */
+export const SCOPE_SEND_NOTIFICATIONS = 'notifications:send';
+
+/** Scope of services: may send a notification to everybody. It does not include the one before, nor that one it. */
+export const SCOPE_BROADCAST_NOTIFICATIONS = 'notifications:broadcast';
+
 /** What an access token says. `exp` and `iat` are in seconds since 1970 (RFC 7519 section 2, NumericDate). */
 export const AccessTokenClaimsSchema = Type.Object(
   {

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { NotificationTextsSchema } from '../events/app-notification.ts';
 import { SEQUENCE_MAX } from '../events/event-envelope.ts';
 
 /** The subprotocol with control frames and cursors. Without it a socket gets the inherited plain notifications. */
@@ -52,27 +53,34 @@ export const ConnectedFrameSchema = Type.Object(
 );
 export type ConnectedFrame = Static<typeof ConnectedFrameSchema>;
 
-/** The inherited notification, key for key (section 2 of docs/protocol/events.md). */
+/**
+ * The inherited notification, key for key (section 2 of docs/protocol/events.md). What is for everybody is about nobody
+ * in particular: then the keys are there, and null.
+ */
 export const InheritedNotificationSchema = Type.Object(
   {
     type: Type.String(),
     status: Type.Literal('success'),
-    user_id: Type.Integer({ minimum: 1 }),
-    phone_number: Type.String(),
+    user_id: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
+    phone_number: Type.Union([Type.String(), Type.Null()]),
     message: Type.String(),
   },
   { $id: 'InheritedNotification', additionalProperties: false },
 );
 export type InheritedNotificationFrame = Static<typeof InheritedNotificationSchema>;
 
-/** A notification under `infrasignal.v1`. Events without an inherited form carry `data` instead of its keys. */
+/**
+ * A notification under `infrasignal.v1`. Events without an inherited form carry `data` instead of its keys; what a
+ * service sent (`app.…`) has both, and its texts in `messages`.
+ */
 export const NotificationFrameSchema = Type.Object(
   {
     type: Type.String({ description: 'Always contains a dot; control frames never do.' }),
     user_id: Type.Integer({ minimum: 1 }),
     status: Type.Optional(Type.Literal('success')),
     phone_number: Type.Optional(Type.String()),
-    message: Type.Optional(Type.String()),
+    message: Type.Optional(Type.String({ description: 'French, as the inherited contract has it.' })),
+    messages: Type.Optional(NotificationTextsSchema),
     data: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     id: Type.String({ format: 'uuid' }),
     seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX }),
@@ -82,6 +90,25 @@ export const NotificationFrameSchema = Type.Object(
   { $id: 'NotificationFrame', additionalProperties: false },
 );
 export type NotificationFrame = Static<typeof NotificationFrameSchema>;
+
+/** A notification for everybody. It is numbered in a log of its own, so it has no `seq` of the user's. */
+export const BroadcastFrameSchema = Type.Object(
+  {
+    type: Type.String({ description: 'Always contains a dot; control frames never do.' }),
+    user_id: Type.Null({ description: 'Everybody.' }),
+    status: Type.Optional(Type.Literal('success')),
+    phone_number: Type.Optional(Type.Null()),
+    message: Type.Optional(Type.String({ description: 'French, as the inherited contract has it.' })),
+    messages: Type.Optional(NotificationTextsSchema),
+    data: Type.Record(Type.String(), Type.Unknown()),
+    id: Type.String({ format: 'uuid' }),
+    broadcast_seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX, description: 'Gapless, from 1, the same for all.' }),
+    time: Type.String({ format: 'date-time' }),
+    cursor: Type.String(),
+  },
+  { $id: 'BroadcastFrame', additionalProperties: false },
+);
+export type BroadcastFrame = Static<typeof BroadcastFrameSchema>;
 
 export const PingFrameSchema = Type.Object({ type: Type.Literal('ping') }, { $id: 'PingFrame' });
 export const PongFrameSchema = Type.Object({ type: Type.Literal('pong') }, { $id: 'PongFrame' });

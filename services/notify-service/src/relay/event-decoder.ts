@@ -35,6 +35,7 @@ export class EventDecoder {
     const parsed = parseEvent(subject, data);
     if (!parsed.ok) return parsed;
     const { userId, event, definition } = parsed;
+    if (userId === null) return { ok: false, userId, reason: 'subject' };
     const position = { sequence, eventId: event.id };
     const hubEvent = this.#toHubEvent({ userId, event, definition, position });
     return { ok: true, event: hubEvent, isKnown: definition !== null };
