@@ -1,5 +1,18 @@
 import { sql } from 'drizzle-orm';
-import { bigint, check, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
+import { bigint, check, index, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
+
+/**
+ * A password hash without its salt and digest: what is left names the kind and its cost. A format that is not listed
+ * leaves nothing. Changed together with `lib/password-hash/`, and with a migration, for there is an index on it.
+ */
+const passwordKindExpression = String.raw`regexp_replace(password_hash, '${[
+  '^(scrypt[$][0-9]+)[$][^$]*([$][0-9]+[$][0-9]+)[$].*$',
+  '^((?:argon2)?[$]argon2id?[$]v=[0-9]+[$][^$]*|pbkdf2_sha(?:1|256)[$][0-9]+|bcrypt(?:_sha256)?[$][$]2[aby][$][0-9]+)[$].*$',
+  '^.*$',
+].join('|')}', '\1\2\3')`;
+
+/** As SQL on a row of `users`; the index serves whatever spells it like this. */
+export const passwordKind = sql.raw(passwordKindExpression);
 
 /** One person, one account. */
 export const users = pgTable(
@@ -34,5 +47,6 @@ export const users = pgTable(
     check('users_person_has_number', sql`(${table.kind} = 'person') = (${table.phoneNumberE164} is not null)`),
     check('users_kind_known', sql`${table.kind} in ('person', 'service')`),
     check('users_event_seq_positive', sql`${table.eventSeq} >= 0`),
+    index('users_password_kind_index').on(passwordKind).where(sql`${table.passwordHash} is not null`),
   ],
 );

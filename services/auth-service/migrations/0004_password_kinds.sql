@@ -1,0 +1,1 @@
+CREATE INDEX "users_password_kind_index" ON "users" USING btree (regexp_replace(password_hash, '^(scrypt[$][0-9]+)[$][^$]*([$][0-9]+[$][0-9]+)[$].*$|^((?:argon2)?[$]argon2id?[$]v=[0-9]+[$][^$]*|pbkdf2_sha(?:1|256)[$][0-9]+|bcrypt(?:_sha256)?[$][$]2[aby][$][0-9]+)[$].*$|^.*$', '\1\2\3')) WHERE "users"."password_hash" is not null;
