@@ -24,6 +24,7 @@ import { brokerPlugin } from './plugins/broker-plugin.ts';
 import { toUnavailableProblem } from './plugins/database-errors.ts';
 import { browserSessionPlugin } from './plugins/browser-session-plugin.ts';
 import { databasePlugin } from './plugins/database-plugin.ts';
+import { hashQueuePlugin } from './plugins/hash-queue-plugin.ts';
 import { openapiPlugin } from './plugins/openapi-plugin.ts';
 import { outboxPlugin } from './plugins/outbox-plugin.ts';
 import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
@@ -108,7 +109,8 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     announceEvent: () => app.announceEvent(),
     onError: (error) => app.log.warn({ err: error }, 'signing keys not checked, trying again'),
   });
-  const { keyRing, sessions, sessionOpener } = features;
+  const { hashQueue, keyRing, sessions, sessionOpener } = features;
+  await app.register(hashQueuePlugin, { hashQueue });
   await app.register(serviceMetricsPlugin, { features });
   app.addHook('onReady', async () => keyRing.start());
   app.addHook('onClose', async () => keyRing.stop());

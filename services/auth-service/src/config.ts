@@ -109,6 +109,39 @@ export const settings = {
     min: 1,
     max: 20,
   }),
+  hashConcurrency: integer('HASH_CONCURRENCY', {
+    description:
+      'Password hashes at once; 0 is one per core. At most `UV_THREADPOOL_SIZE` − 2. Less leaves cores idle while ' +
+      'people wait to log in; more makes each hash slower, with the memory of all of them at once.',
+    fallback: 0,
+    min: 0,
+    max: 256,
+  }),
+  hashWaitingMax: integer('HASH_WAITING_MAX', {
+    description:
+      'Requests that may wait for their hash; the others are answered 503 at once. Less turns small crowds away; ' +
+      'more makes everybody wait longer while there are too many, and no more of them get in.',
+    fallback: 100,
+    min: 1,
+    max: 10_000,
+  }),
+  hashWaitMsMax: integer('HASH_WAIT_MS_MAX', {
+    description:
+      'The longest that a hash may wait, in milliseconds. A request that would wait longer is answered 503 at once. ' +
+      'Less turns people away whom a moment would have served; more hashes for clients that have given up.',
+    fallback: 2_000,
+    min: 50,
+    max: 60_000,
+  }),
+  threadPoolSize: integer('UV_THREADPOOL_SIZE', {
+    description:
+      'Threads for hashes, file access and name lookups. Read by Node itself before the service runs, so it has to be ' +
+      'in the environment. Two are kept free of hashes: with the default, two hashes run at once. 64 is right on any ' +
+      'machine; idle threads cost next to nothing.',
+    fallback: 4,
+    min: 3,
+    max: 1_024,
+  }),
   tokenIssuer: text('TOKEN_ISSUER', { description: 'Claim `iss` of the tokens.', fallback: 'infrasignal' }),
   tokenAudience: text('TOKEN_AUDIENCE', { description: 'Claim `aud` of the tokens.', fallback: 'infrasignal' }),
   accessTokenTtlSeconds: integer('ACCESS_TOKEN_TTL_SECONDS', {

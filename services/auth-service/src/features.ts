@@ -1,4 +1,5 @@
 import { AccessTokenVerifier } from '@infrasignal/token-verifier';
+import { availableParallelism } from 'node:os';
 import type { AuthConfig } from './config.ts';
 import { AccountsService } from './features/accounts/index.ts';
 import { KeyRing } from './features/keys/index.ts';
@@ -13,6 +14,7 @@ import {
   SessionsService,
 } from './features/sessions/index.ts';
 import { systemClock } from './lib/clock.ts';
+import { HashQueue } from './lib/hash-queue.ts';
 import { createPasswordHasher } from './lib/password-hasher.ts';
 import type { Database } from './plugins/database-plugin.ts';
 
@@ -25,6 +27,7 @@ export interface FeatureHooks {
 }
 
 export interface Features {
+  readonly hashQueue: HashQueue;
   readonly keyRing: KeyRing;
   readonly sessionOpener: SessionOpener;
   readonly sessions: SessionsService;
@@ -36,6 +39,18 @@ export interface Features {
 /** The first makes, all of them recognise. */
 export function secretKeysOf(config: AuthConfig): readonly [string, ...string[]] {
   return [config.secretKey, ...config.secretKeyFallbacks];
+}
+
+/** A hash keeps a thread for its whole time. So many are left for everything else: without one, a name lookup waits. */
+const THREADS_WITHOUT_HASHES = 2;
+
+function createHashQueue(config: AuthConfig): HashQueue {
+  const wanted = config.hashConcurrency === 0 ? availableParallelism() : config.hashConcurrency;
+  return new HashQueue({
+    concurrency: Math.min(wanted, config.threadPoolSize - THREADS_WITHOUT_HASHES),
+    waitingMax: config.hashWaitingMax,
+    waitMsMax: config.hashWaitMsMax,
+  });
 }
 
 /**
@@ -56,10 +71,12 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
     idleTtlSeconds: config.sessionIdleTtlSeconds,
     ttlSeconds: config.sessionTtlSeconds,
   });
-  const hasher = await createPasswordHasher({
+  const plainHasher = await createPasswordHasher({
     memoryKib: config.argon2MemoryKib,
     iterations: config.argon2Iterations,
   });
+  const hashQueue = createHashQueue(config);
+  const hasher = hashQueue.wrap(plainHasher);
   const region = config.defaultRegion;
   const sessions = new SessionsService({
     db,
@@ -86,7 +103,7 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
     region,
     announceEvent,
     checkPassword: (password, context) => policy.check(password, context),
-    provePassword: (userId, password) => passwords.prove(userId, password),
+    provePassword: (userId, password, place) => passwords.prove(userId, password, place),
     endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
   });
   const serviceClients = new ServiceClientsService({
@@ -94,5 +111,5 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
     issueAccess: ({ sessionId, ...user }) => sessionOpener.issueAccess(user, sessionId),
     endSessions: (userId) => sessions.endAllSessions(userId, 'client_revoked'),
   });
-  return { keyRing, sessionOpener, sessions, passwords, accounts, serviceClients };
+  return { hashQueue, keyRing, sessionOpener, sessions, passwords, accounts, serviceClients };
 }

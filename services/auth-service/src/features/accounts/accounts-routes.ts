@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors, SessionModeSchema, TokenAnswerSchema, type ErrorDefinition } from '@infrasignal/shared';
 import type { FastifyRequest } from 'fastify';
 import { phoneNumberFieldErrors } from '../../lib/phone-number.ts';
+import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { publicRoute } from '../../plugins/openapi-security.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 import { RegisterBodySchema } from './accounts-schemas.ts';
@@ -35,12 +36,12 @@ export function accountsRoutes(
   return async (app) => {
     app.post(
       '/api/register',
-      { schema: registerSchema(passwordFieldErrors) },
+      { schema: registerSchema(passwordFieldErrors), config: { hashesPassword: true } },
       async (request, reply) => {
         const isCookieMode = request.query.session === 'cookie';
         if (isCookieMode) app.browserSessions.assertOrigin(request);
         const session = openSession(request);
-        const tokens = await service.register(request.body, session);
+        const tokens = await service.register(request.body, session, getHashPlace(request));
         // RFC 6749 section 5.1: tokens are in no cache.
         reply.code(201).header('cache-control', 'no-store');
         return isCookieMode ? app.browserSessions.establish(reply, tokens, session.id) : tokens;

@@ -4,7 +4,7 @@ import type { SQL } from 'drizzle-orm';
 import type { CountryCode } from 'libphonenumber-js/max';
 import { withUserLock, type Transaction } from '../../db/user-lock.ts';
 import { normaliseEmail } from '../../lib/email-address.ts';
-import type { PasswordHasher } from '../../lib/password-hasher.ts';
+import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
@@ -29,14 +29,14 @@ export interface FirstSession {
 
 export interface AccountsDependencies {
   readonly db: Database;
-  readonly hasher: PasswordHasher;
+  readonly hasher: QueuedHasher;
   readonly region: CountryCode;
   readonly checkPassword: (
     password: string,
     context: { phoneNumbers: readonly string[]; email: string | null },
   ) => FieldProblem | null;
   /** Proves the account's password; returns the hash it was checked against, throws a problem otherwise. */
-  readonly provePassword: (userId: number, password: string) => Promise<string>;
+  readonly provePassword: (userId: number, password: string, place: HashPlace) => Promise<string>;
   /** Ends every session of the user; called while the user's row is held. */
   readonly endAllSessions: (tx: Transaction, userId: number) => Promise<number>;
   readonly announceEvent: () => void;
@@ -70,13 +70,13 @@ export class AccountsService {
    * Creates an account and its first session.
    * @throws ProblemError invalid_request naming every refused field, phone_number_taken, email_taken
    */
-  async register(body: RegisterBody, session: FirstSession): Promise<TokenResponse> {
+  async register(body: RegisterBody, session: FirstSession, place: HashPlace): Promise<TokenResponse> {
     const { db, hasher, announceEvent } = this.#dependencies;
     const identity = this.#check(body);
     // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement below decides races.
     const takenField = await findTakenField(db, identity);
     if (takenField !== null) throw taken(takenField);
-    const passwordHash = await hasher.hash(body.password);
+    const passwordHash = await hasher.at(place).hash(body.password);
     const phoneNumber = body.phone_number;
     const userId = await insertAccount(db, { ...identity, phoneNumber, passwordHash }, (from) => session.insert(from));
     if (userId === null) throw taken((await findTakenField(db, identity)) ?? 'phone_number');
@@ -101,22 +101,27 @@ export class AccountsService {
   }
 
   /** @throws ProblemError wrong_password, invalid_request (no e-mail address), email_taken */
-  async changeEmail(userId: number, email: string | null, currentPassword: string): Promise<Profile> {
+  async changeEmail(
+    userId: number,
+    email: string | null,
+    currentPassword: string,
+    place: HashPlace,
+  ): Promise<Profile> {
     const { db, provePassword, announceEvent } = this.#dependencies;
     const normalised = email === null ? null : normaliseEmail(email);
     if (email !== null && normalised === null) {
       throw new ProblemError(commonErrors.invalid_request, { errors: [invalidEmail()] });
     }
-    await provePassword(userId, currentPassword);
+    await provePassword(userId, currentPassword, place);
     if (!(await updateEmail(db, userId, normalised))) throw taken('email');
     announceEvent();
     return this.getProfile(userId);
   }
 
   /** Removes the account, its personal data and its sessions, and frees its number. @throws ProblemError wrong_password */
-  async delete(userId: number, password: string): Promise<void> {
+  async delete(userId: number, password: string, place: HashPlace): Promise<void> {
     const { db, provePassword, endAllSessions, announceEvent } = this.#dependencies;
-    const passwordHash = await provePassword(userId, password);
+    const passwordHash = await provePassword(userId, password, place);
     await withUserLock(db, userId, async (tx) => {
       await endAllSessions(tx, userId);
       // The password was changed between the proof and the lock: throwing also undoes the end of the sessions.

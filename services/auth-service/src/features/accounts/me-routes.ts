@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ErrorDefinition } from '@infrasignal/shared';
 import { Type, type Static } from 'typebox';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { guardedChange, guardedRead } from '../../plugins/openapi-security.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
 import {
@@ -84,18 +85,20 @@ export function meRoutes(
 
     app.patch(
       '/api/me',
-      { schema: { ...changeSchema, fieldErrors: { current_password, email } } },
+      { schema: { ...changeSchema, fieldErrors: { current_password, email } }, config: { hashesPassword: true } },
       async (request) => {
         const { email, current_password: currentPassword } = request.body;
-        return toBody(await service.changeEmail(getAccessHolder(request).userId, email, currentPassword));
+        const { userId } = getAccessHolder(request);
+        return toBody(await service.changeEmail(userId, email, currentPassword, getHashPlace(request)));
       },
     );
 
     app.delete(
       '/api/me',
-      { schema: { ...deleteSchema, fieldErrors: { current_password } } },
+      { schema: { ...deleteSchema, fieldErrors: { current_password } }, config: { hashesPassword: true } },
       async (request, reply) => {
-        await service.delete(getAccessHolder(request).userId, request.body.current_password);
+        const { userId } = getAccessHolder(request);
+        await service.delete(userId, request.body.current_password, getHashPlace(request));
         return reply.code(204).send(null);
       },
     );

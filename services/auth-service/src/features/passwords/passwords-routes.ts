@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { guardedChange } from '../../plugins/openapi-security.ts';
 import { passwordErrors, passwordFieldErrors } from './passwords-errors.ts';
 import { PasswordChangeBodySchema, PasswordChangedSchema } from './passwords-schemas.ts';
@@ -27,10 +28,12 @@ export function passwordsRoutes(service: PasswordsService): FastifyPluginAsyncTy
       {
         onRequest: (request) => app.requireAccess(request),
         schema,
+        config: { hashesPassword: true },
       },
       async (request) => {
         const { current_password: current, new_password: next } = request.body;
-        return { ended: await service.change(getAccessHolder(request), { current, next }) };
+        const passwords = { current, next };
+        return { ended: await service.change(getAccessHolder(request), passwords, getHashPlace(request)) };
       },
     );
   };

@@ -1,7 +1,7 @@
 import { commonErrors } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { withUserLock, type Transaction } from '../../db/user-lock.ts';
-import type { PasswordHasher } from '../../lib/password-hasher.ts';
+import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { PasswordPolicy } from './password-policy.ts';
 import { passwordErrors } from './passwords-errors.ts';
@@ -9,7 +9,7 @@ import { findPasswordHolder, updatePassword } from './passwords-repository.ts';
 
 export interface PasswordsDependencies {
   readonly db: Database;
-  readonly hasher: PasswordHasher;
+  readonly hasher: QueuedHasher;
   readonly policy: PasswordPolicy;
   /** Ends every session of the user but that one; called while the user's row is held. */
   readonly endOtherSessions: (tx: Transaction, userId: number, sessionId: string) => Promise<number>;
@@ -33,10 +33,11 @@ export class PasswordsService {
   /**
    * Proves that the caller knows the account's password.
    * @returns the hash that it was checked against
-   * @throws ProblemError wrong_password, also for an account that has none
+   * @throws ProblemError wrong_password, also for an account that has none; service_unavailable
    */
-  async prove(userId: number, password: string): Promise<string> {
-    const { db, hasher } = this.#dependencies;
+  async prove(userId: number, password: string, place: HashPlace): Promise<string> {
+    const { db } = this.#dependencies;
+    const hasher = this.#dependencies.hasher.at(place);
     const holder = await findPasswordHolder(db, userId);
     if (holder?.passwordHash == null) {
       await hasher.verifyNothing(password);
@@ -49,11 +50,12 @@ export class PasswordsService {
   /**
    * Replaces the password and ends all other sessions.
    * @returns how many sessions ended
-   * @throws ProblemError wrong_password, invalid_request (the new one is refused)
+   * @throws ProblemError wrong_password, invalid_request (the new one is refused), service_unavailable
    */
   async change(
     caller: { userId: number; sessionId: string },
     passwords: { current: string; next: string },
+    place: HashPlace,
   ): Promise<number> {
     const { db, hasher, policy, endOtherSessions, announceEvent } = this.#dependencies;
     const { userId, sessionId } = caller;
@@ -65,8 +67,8 @@ export class PasswordsService {
     if (problem !== null) {
       throw new ProblemError(commonErrors.invalid_request, { errors: [{ ...problem, pointer: '/new_password' }] });
     }
-    const from = await this.prove(userId, passwords.current);
-    const to = await hasher.hash(passwords.next);
+    const from = await this.prove(userId, passwords.current, place);
+    const to = await hasher.at(place).hash(passwords.next);
     const ended = await withUserLock(db, userId, async (tx) =>
       (await updatePassword(tx, { userId, from, to })) ? endOtherSessions(tx, userId, sessionId) : null,
     );

@@ -4,6 +4,7 @@ import { ProblemError } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
 import { phoneNumberFieldErrors } from '../../lib/phone-number.ts';
 import { getAccessHolder, readBearerToken } from '../../plugins/access-guard-plugin.ts';
+import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { anyToken, guardedChange, guardedRead, publicRoute, refreshToken } from '../../plugins/openapi-security.ts';
 import { sessionErrors } from './sessions-errors.ts';
 import {
@@ -108,13 +109,13 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
 
     app.post(
       '/api/login',
-      { schema: loginSchema },
+      { schema: loginSchema, config: { hashesPassword: true } },
       async (request, reply) => {
         const isCookieMode = request.query.session === 'cookie';
         // Nobody may log a browser in to an account of their own choosing from another site.
         if (isCookieMode) app.browserSessions.assertOrigin(request);
         const origin = { userAgent: request.headers['user-agent'], address: request.ip };
-        const { tokens, sessionId } = await service.logIn(request.body, origin);
+        const { tokens, sessionId } = await service.logIn(request.body, origin, getHashPlace(request));
         return isCookieMode ? app.browserSessions.establish(reply, tokens, sessionId) : tokens;
       },
     );

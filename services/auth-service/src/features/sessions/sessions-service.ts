@@ -3,7 +3,7 @@ import { ProblemError } from '@infrasignal/service-kit';
 import { InvalidTokenError, type AccessTokenVerifier } from '@infrasignal/token-verifier';
 import type { CountryCode } from 'libphonenumber-js/max';
 import { withUserLock } from '../../db/user-lock.ts';
-import type { PasswordHasher } from '../../lib/password-hasher.ts';
+import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { RefreshTokenContent, RefreshTokens } from './refresh-token.ts';
@@ -32,7 +32,7 @@ export const REFRESH_GRACE_SECONDS = 10;
 
 export interface SessionsDependencies {
   readonly db: Database;
-  readonly hasher: PasswordHasher;
+  readonly hasher: QueuedHasher;
   readonly sessionOpener: SessionOpener;
   readonly refreshTokens: RefreshTokens;
   readonly verifier: AccessTokenVerifier;
@@ -73,10 +73,11 @@ export class SessionsService {
   /**
    * Checks a password and opens a session. Unknown number, wrong password, disabled account and an account without a
    * password are one answer after one verification's time, so that none can be told from another.
-   * @throws ProblemError invalid_request (a number that cannot be one), invalid_credentials
+   * @throws ProblemError invalid_request (a number that cannot be one), invalid_credentials, service_unavailable
    */
-  async logIn(body: LoginBody, origin: SessionOrigin): Promise<OpenedSession> {
-    const { db, hasher, region, sessionOpener, announceEvent } = this.#dependencies;
+  async logIn(body: LoginBody, origin: SessionOrigin, place: HashPlace): Promise<OpenedSession> {
+    const { db, region, sessionOpener, announceEvent } = this.#dependencies;
+    const hasher = this.#dependencies.hasher.at(place);
     const phoneNumberE164 = toE164(body.phone_number, region);
     if (phoneNumberE164 === null) {
       throw new ProblemError(commonErrors.invalid_request, { errors: [phoneNumberProblem()] });
