@@ -13,6 +13,7 @@ export * from './events/user-updated.ts';
 export * from './events/user-password-changed.ts';
 export * from './events/user-deleted.ts';
 export * from './events/session-revoked.ts';
+export * from './events/security-events.ts';
 export * from './websocket/close-codes.ts';
 export * from './websocket/cursor.ts';
 export * from './websocket/event-stream.ts';

@@ -1,4 +1,4 @@
-import { ALL_BROADCASTS, ALL_USER_EVENTS } from './subjects.ts';
+import { ALL_BROADCASTS, ALL_SECURITY_EVENTS, ALL_USER_EVENTS } from './subjects.ts';
 
 const SECOND_NS = 1_000_000_000;
 
@@ -30,4 +30,18 @@ export const EVENTS_STREAM = {
   allow_direct: true,
   deny_delete: true,
   deny_purge: true,
+} as const;
+
+export const SECURITY_STREAM_NAME = 'SECURITY';
+
+/** 30 days: whoever watches may have been away for a while, and there are few of them. */
+const SECURITY_RETENTION_SECONDS = 30 * 24 * 3600;
+
+/** Signs of attacks, in a stream of their own: who may read the events of users need not see them. */
+export const SECURITY_STREAM = {
+  ...EVENTS_STREAM,
+  name: SECURITY_STREAM_NAME,
+  description: 'Signs of attacks, for operators',
+  subjects: [ALL_SECURITY_EVENTS],
+  max_age: SECURITY_RETENTION_SECONDS * SECOND_NS,
 } as const;

@@ -16,6 +16,9 @@ export const ALL_USER_EVENTS = 'users.>';
 /** Everything that was sent to everybody. */
 export const ALL_BROADCASTS = 'broadcasts.>';
 
+/** Signs of attacks, each on the subject that its type is: `security.password_spraying`. No user sees them. */
+export const ALL_SECURITY_EVENTS = 'security.>';
+
 /** Core NATS subject on which an auth-service instance tells the relay's leader that a row was committed. */
 export const OUTBOX_HINT_SUBJECT = 'infrasignal.outbox.hint';
 

@@ -10,6 +10,7 @@ export const commonErrors = defineErrors({
   method_not_allowed: [405, 'Method not allowed', 'The resource does not have this method; `Allow` lists what it has.'],
   payload_too_large: [413, 'Payload too large', 'The body is larger than this route accepts.'],
   unsupported_media_type: [415, 'Unsupported media type', 'Send the body as application/json.'],
+  throttled: [429, 'Too many attempts', 'Too many attempts; `Retry-After` says when the next one is looked at.'],
   internal_error: [500, 'Internal error', 'Something failed on our side. Quote `request_id` when you report it.'],
   service_unavailable: [503, 'Service unavailable', 'Something this route needs is away; try again as told.'],
 });
