@@ -1,4 +1,11 @@
-import { dataSchemaUri, eventSubject, EVENTS_STREAM, EVENTS_STREAM_NAME, DUPLICATE_WINDOW_SECONDS } from '@infrasignal/shared';
+import {
+  broadcastSubject,
+  dataSchemaUri,
+  DUPLICATE_WINDOW_SECONDS,
+  eventSubject,
+  EVENTS_STREAM,
+  EVENTS_STREAM_NAME,
+} from '@infrasignal/shared';
 import type { EventEnvelope } from '@infrasignal/shared';
 import {
   jetstream,
@@ -12,6 +19,7 @@ import {
 import type { NatsConnection } from '@nats-io/transport-node';
 import { isDeepStrictEqual } from 'node:util';
 import type { OutboxRow } from './outbox-repository.ts';
+import { BROADCAST_LOG_ID } from './outbox-writer.ts';
 
 /** How long an acknowledgement may take; a timeout leaves the publish in doubt, and it is tried again. */
 const ACK_TIMEOUT_MS = 5_000;
@@ -33,13 +41,17 @@ export function toEnvelope(row: OutboxRow): EventEnvelope {
     id: row.eventId,
     source: SOURCE,
     type: row.type,
-    subject: `users/${row.userId}`,
+    subject: row.userId === BROADCAST_LOG_ID ? 'broadcasts' : `users/${row.userId}`,
     time: row.createdAt.toISOString(),
     datacontenttype: 'application/json',
     dataschema: dataSchemaUri({ type: row.type, version: row.dataVersion }),
     seq: row.seq,
     data: row.payload,
   };
+}
+
+function toSubject({ userId, type }: OutboxRow): string {
+  return userId === BROADCAST_LOG_ID ? broadcastSubject(type) : eventSubject(userId, type);
 }
 
 /** Publishes rows on one broker connection, for one epoch. */
@@ -70,12 +82,14 @@ export class EventPublisher {
 
   /**
    * An update changes more than it says: a nats-server that was restarted since the stream was made then gives it
-   * another creation time, and every reader takes it for another stream. Hence none where none is needed.
+   * another creation time, and every reader takes it for another stream. Hence none where none is needed. Subjects
+   * are never taken away: while two releases run side by side, each of their relays would undo the other's.
    */
-  async #bringStreamTo(config: WantedStream): Promise<StreamInfo> {
+  async #bringStreamTo(wanted: WantedStream): Promise<StreamInfo> {
     const { streams } = this.#manager;
     try {
       const info = await streams.info(EVENTS_STREAM_NAME);
+      const config = { ...wanted, subjects: [...new Set([...info.config.subjects, ...wanted.subjects])] };
       const isAsWanted = Object.entries(config).every(([key, value]) =>
         isDeepStrictEqual(info.config[key as keyof WantedStream], value),
       );
@@ -83,7 +97,7 @@ export class EventPublisher {
     } catch (error) {
       const isMissing = error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound;
       if (!isMissing) throw error;
-      return streams.add(config);
+      return streams.add(wanted);
     }
   }
 
@@ -92,7 +106,7 @@ export class EventPublisher {
    * @throws on every doubt: timeout, lost connection, any error of the broker
    */
   async store(row: OutboxRow): Promise<void> {
-    const subject = eventSubject(row.userId, row.type);
+    const subject = toSubject(row);
     if (row.ageSeconds > LOOKUP_AGE_SECONDS && (await this.#isStored(subject, row.seq))) return;
     await this.#js.publish(subject, JSON.stringify(toEnvelope(row)), { msgID: row.eventId, timeout: ACK_TIMEOUT_MS });
   }

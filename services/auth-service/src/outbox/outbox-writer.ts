@@ -2,11 +2,18 @@ import type { EventDefinition } from '@infrasignal/shared';
 import { sql, type SQL } from 'drizzle-orm';
 import { outbox } from '../db/schema/index.ts';
 
+/**
+ * In place of a user's id in the outbox: the log of what is for everybody. Users' ids start at 1. To the relay it is a
+ * user like any other, with an order, a tail and a counter of its own; only where it is published differs.
+ */
+export const BROADCAST_LOG_ID = 0;
+
 export interface OutboxEvent {
   readonly definition: Pick<EventDefinition, 'type' | 'version'>;
   /**
-   * Name of the CTE that changed the user. It must return `id` (the user's) and `event_seq` (raised by one for this
-   * event under the row's lock); one event is written per row it returns, none if it returns none.
+   * Name of the CTE that changed the user. It must return `id` (the user's, or BROADCAST_LOG_ID) and `event_seq`
+   * (raised by one for this event under the row's lock); one event is written per row it returns, none if it returns
+   * none.
    */
   readonly from: string;
   /** The event's data as a jsonb expression over that CTE; what `definition.data` describes. */

@@ -51,6 +51,7 @@ export interface NewRow {
   /** How long ago it was committed, in seconds. */
   readonly ageSeconds?: number;
   readonly payload?: Record<string, unknown>;
+  readonly type?: string;
 }
 
 /** Commits one event as a feature would have. @returns its event id */
@@ -59,15 +60,15 @@ export async function commitRow(database: TestDatabase, row: NewRow): Promise<st
   const payload = row.payload ?? { user_id: row.userId, phone_number: '0123456789' };
   await database.query(
     `insert into outbox (event_id, user_id, seq, type, payload, created_at)
-     values ($1, $2, $3, 'user.login', $4, clock_timestamp() - make_interval(secs => $5))`,
-    [eventId, row.userId, row.seq, payload, row.ageSeconds ?? 0],
+     values ($1, $2, $3, $6, $4, clock_timestamp() - make_interval(secs => $5))`,
+    [eventId, row.userId, row.seq, payload, row.ageSeconds ?? 0, row.type ?? 'user.login'],
   );
   return eventId;
 }
 
-/** `user:seq` of every stored message, in the stream's order. */
+/** `user:seq` of every stored message, in the stream's order; what is for everybody has no user. */
 export function placesOf(messages: readonly StreamMessage<EventEnvelope>[]): string[] {
-  return messages.map(({ data }) => `${data.subject.slice('users/'.length)}:${data.seq}`);
+  return messages.map(({ data }) => `${data.subject.replace(/^(?:users\/|broadcasts$)/, '')}:${data.seq}`);
 }
 
 export async function countUnpublished(database: TestDatabase): Promise<number> {

@@ -44,3 +44,13 @@ test('F3 a stream whose settings are not ours gets ours', async (t) => {
   await waitFor(async () => (await countUnpublished(database)) === 0);
   t.match((await readInfo(nats.url)).config, { ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects] });
 });
+
+test('F20 a stream of another release gains our subjects and keeps its own', async (t) => {
+  const { database, nats, startRelay, stored } = await createRelayFixture(t);
+  await withManager(nats.url, (streams) => streams.add({ ...EVENTS_STREAM, subjects: ['users.>', 'of_another_release.>'] }));
+  startRelay();
+  await commitRow(database, { userId: 0, seq: 1, type: 'app.news' });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
+  t.strictSame((await readInfo(nats.url)).config.subjects, ['users.>', 'of_another_release.>', 'broadcasts.>']);
+  t.strictSame((await stored()).map(({ subject }) => subject), ['broadcasts.app.news']);
+});

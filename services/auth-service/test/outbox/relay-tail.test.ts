@@ -74,3 +74,21 @@ test('F3 what cannot be stored again of one user does not keep new events of oth
   const first = placesOf(await stored()).filter((place) => place.startsWith('1:'));
   t.strictSame(first, Array.from({ length: 11 }, (_, at) => `1:${at + 1}`), 'and goes on when it is taken');
 });
+
+test('F5 what is for everybody is in order, is stored once, and comes again after the broker lost it', async (t) => {
+  const fixture = await createRelayFixture(t);
+  const { database, nats, startRelay, stored } = fixture;
+  const ids: string[] = [];
+  for (const seq of [3, 1, 2]) ids[seq - 1] = await commitRow(database, { userId: 0, seq, type: 'app.news' });
+  await commitRow(database, { userId: 5, seq: 1 });
+  startRelay();
+  await waitFor(async () => (await countUnpublished(database)) === 0);
+  const broadcasts = async (): ReturnType<typeof stored> =>
+    (await stored()).filter(({ subject }) => subject === 'broadcasts.app.news');
+  t.strictSame((await broadcasts()).map(({ data }) => data.id), ids);
+  t.strictSame(placesOf(await broadcasts()), [':1', ':2', ':3']);
+  await loseEverything(fixture);
+  await nats.restart();
+  await waitFor(async () => (await stored()).length === 4);
+  t.strictSame(placesOf(await broadcasts()), [':1', ':2', ':3'], 'with the tail, like everything else');
+});
