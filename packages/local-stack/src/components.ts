@@ -87,6 +87,9 @@ export function authComponent(plan: StackPlan): Component {
   return serviceComponent(plan, 'auth-service', plan.entries.auth, ports.auth, {
     DATABASE_URL: `postgres://${user}@127.0.0.1:${ports.postgres}/${DATABASE_NAME}`,
     SECRET_KEY: plan.secretKey,
+    // Node reads it before the service runs. With its default of four, two hashes at once are the most there can be,
+    // whatever the machine; threads that nobody needs cost next to nothing.
+    UV_THREADPOOL_SIZE: plan.environment.UV_THREADPOOL_SIZE ?? '64',
   });
 }
 

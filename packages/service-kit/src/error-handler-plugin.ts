@@ -72,7 +72,10 @@ async function errorHandler(app: FastifyInstance, options: ErrorHandlerOptions):
 
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblemError(error, options);
-    if (problem.definition.status >= 500) request.log.error({ err: error }, 'request failed');
+    // Without a cause nothing failed: the service refused, because it is overloaded or not ready. Whoever refuses
+    // counts it; a line with a stack for each would cost more than the refusal saves.
+    const isRefusal = error === problem && problem.cause === undefined;
+    if (problem.definition.status >= 500 && !isRefusal) request.log.error({ err: error }, 'request failed');
     return sendProblem(request, reply, problem);
   });
 

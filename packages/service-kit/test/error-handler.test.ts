@@ -234,3 +234,28 @@ t.test('A5 a broken schema names every place once, at most 20', async (t) => {
   const long = await refusals({ name: 'ok', list: [], ['x'.repeat(9_000)]: 1 });
   t.ok(long[0]!.length < 160);
 });
+
+t.test('what failed is logged; a refusal on purpose is not, because a stranger could have a line of it per request', async (t) => {
+  const lines: { msg: string; err?: { message: string } }[] = [];
+  const stream = { write: (line: string) => void lines.push(JSON.parse(line)) };
+  const ask = await start(
+    t,
+    (app) => {
+      app.get('/overloaded', () => {
+        throw new ProblemError(commonErrors.service_unavailable, { headers: { 'retry-after': '1' } });
+      });
+      app.get('/database-away', () => {
+        throw new ProblemError(commonErrors.service_unavailable, { cause: new Error('no connection') });
+      });
+      app.get('/bug', () => {
+        throw new Error('a bug');
+      });
+    },
+    { server: { logger: { level: 'error', stream } } },
+  );
+  t.equal((await ask('/overloaded')).status, 503);
+  t.same(lines, []);
+  t.equal((await ask('/database-away')).status, 503);
+  t.equal((await ask('/bug')).status, 500);
+  t.same(lines.map(({ msg }) => msg), ['request failed', 'request failed']);
+});

@@ -12,7 +12,7 @@ import {
 import Fastify, { type FastifyInstance } from 'fastify';
 import { createRequire } from 'node:module';
 import type { AuthConfig } from './config.ts';
-import { createFeatures, secretKeysOf } from './features.ts';
+import { createFeatures, hashConcurrencyOf, secretKeysOf } from './features.ts';
 import { accountsRoutes, meRoutes } from './features/accounts/index.ts';
 import { keysRoutes } from './features/keys/index.ts';
 import { passwordErrors, passwordFieldErrors, passwordsRoutes } from './features/passwords/index.ts';
@@ -111,6 +111,8 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   });
   const { hashQueue, keyRing, sessions, sessionOpener } = features;
   await app.register(hashQueuePlugin, { hashQueue });
+  const { wanted, possible } = hashConcurrencyOf(config);
+  if (possible < wanted) app.log.warn({ wanted, possible }, 'UV_THREADPOOL_SIZE is too small for so many hashes at once');
   await app.register(serviceMetricsPlugin, { features });
   app.addHook('onReady', async () => keyRing.start());
   app.addHook('onClose', async () => keyRing.stop());

@@ -44,10 +44,15 @@ export function secretKeysOf(config: AuthConfig): readonly [string, ...string[]]
 /** A hash keeps a thread for its whole time. So many are left for everything else: without one, a name lookup waits. */
 const THREADS_WITHOUT_HASHES = 2;
 
+/** Hashes at once: how many are wanted, and how many of them there are threads for. */
+export function hashConcurrencyOf({ hashConcurrency, threadPoolSize }: AuthConfig): { wanted: number; possible: number } {
+  const wanted = hashConcurrency === 0 ? availableParallelism() : hashConcurrency;
+  return { wanted, possible: Math.min(wanted, threadPoolSize - THREADS_WITHOUT_HASHES) };
+}
+
 function createHashQueue(config: AuthConfig): HashQueue {
-  const wanted = config.hashConcurrency === 0 ? availableParallelism() : config.hashConcurrency;
   return new HashQueue({
-    concurrency: Math.min(wanted, config.threadPoolSize - THREADS_WITHOUT_HASHES),
+    concurrency: hashConcurrencyOf(config).possible,
     waitingMax: config.hashWaitingMax,
     waitMsMax: config.hashWaitMsMax,
   });
