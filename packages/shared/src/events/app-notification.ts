@@ -46,6 +46,13 @@ export const appNotification = defineEvent({
           messages: { fr: 'Votre commande est partie.', en: 'Your order has been shipped.' },
           data: { order_id: 'A-1042' },
         },
+        {
+          notification_id: '0c4e6a82-1b3d-4f5a-8c7e-9d0b2f4a6c8e',
+          user_id: null,
+          phone_number: null,
+          messages: { fr: 'Maintenance ce soir à 22 h.', en: 'Maintenance tonight at 10 p.m.' },
+          data: { from: '2026-01-01T21:00:00.000Z' },
+        },
       ],
     },
   ),

@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
-import { toExampleEvent, EXAMPLE_USER_ID } from '../events/example-event.ts';
+import { appNotification } from '../events/app-notification.ts';
+import { EXAMPLE_USER_ID, toExampleEvent } from '../events/example-event.ts';
 import { userLogin } from '../events/user-login.ts';
 import { closeCodes } from './close-codes.ts';
 import { encodeOwnCursor } from './cursor.ts';
@@ -7,6 +8,7 @@ import { ClosedFrameSchema } from './event-stream.ts';
 import {
   AuthenticatedFrameSchema,
   AuthFrameSchema,
+  BroadcastFrameSchema,
   ConnectedFrameSchema,
   ErrorFrameSchema,
   InheritedNotificationSchema,
@@ -16,7 +18,7 @@ import {
   ReconnectFrameSchema,
   TokenExpiringFrameSchema,
 } from './frames.ts';
-import { toInheritedNotification, toNotification } from './notification.ts';
+import { toBroadcast, toInheritedNotification, toNotification } from './notification.ts';
 
 /** Where frames travel: a socket with `infrasignal.v1`, one without a subprotocol, server-sent events. */
 export type Carrier = 'socket' | 'plain-socket' | 'event-stream';
@@ -35,6 +37,8 @@ export interface FrameDefinition {
 const TIME = '2026-01-01T12:05:00.000Z';
 const example = toExampleEvent(userLogin, 2);
 const cursor = encodeOwnCursor(EXAMPLE_USER_ID, 2, { sequence: 1202, eventId: example.id });
+const broadcast = toExampleEvent(appNotification, 1, true);
+const broadcastCursor = encodeOwnCursor(EXAMPLE_USER_ID, 2, { sequence: 1202, eventId: example.id }, 1);
 const { code, reason } = closeCodes.sessionRevoked;
 
 const CONNECTED = {
@@ -67,11 +71,21 @@ export const frameDefinitions: readonly FrameDefinition[] = [
     examples: [{ ...toNotification(EXAMPLE_USER_ID, example, userLogin, cursor) }],
   },
   {
+    schema: BroadcastFrameSchema,
+    summary: 'A notification for everybody, numbered in a log of its own.',
+    sentOn: ['socket', 'event-stream'],
+    isSentByClients: false,
+    examples: [{ ...toBroadcast(broadcast, appNotification), cursor: broadcastCursor }],
+  },
+  {
     schema: InheritedNotificationSchema,
     summary: 'A notification in the form that the original application sent.',
     sentOn: ['plain-socket'],
     isSentByClients: false,
-    examples: [{ ...toInheritedNotification(EXAMPLE_USER_ID, example, userLogin) }],
+    examples: [
+      { ...toInheritedNotification(EXAMPLE_USER_ID, example, userLogin) },
+      { ...toInheritedNotification(null, broadcast, appNotification) },
+    ],
   },
   {
     schema: PingFrameSchema,
