@@ -5,6 +5,7 @@ export const commonErrors = defineErrors({
   invalid_request: [400, 'Invalid request', 'The request breaks the schema of this route; `errors` names each place.'],
   malformed_body: [400, 'Malformed body', 'The body is not well-formed JSON in UTF-8.'],
   invalid_token: [401, 'Invalid token', 'The access token is missing, malformed, expired or revoked.'],
+  insufficient_scope: [403, 'Insufficient scope', 'The access token lacks a scope that this needs; `detail` names it.'],
   forbidden_origin: [403, 'Origin not allowed', 'This Origin is not on the list of allowed origins.'],
   not_found: [404, 'Not found', 'There is no such resource.'],
   method_not_allowed: [405, 'Method not allowed', 'The resource does not have this method; `Allow` lists what it has.'],

@@ -134,6 +134,7 @@ export const en = {
   'error.method_not_allowed': 'The server does not offer this.',
   'error.not_found': 'The server does not offer this.',
   'error.forbidden_origin': 'The server does not accept requests from this address of the page.',
+  'error.insufficient_scope': 'Your account does not have the right to do this.',
   'error.invalid_token': 'Your session has ended. Please log in again.',
   'error.internal_error': 'Something went wrong on the server. Please try again shortly.',
   'error.bad_gateway': 'The service is not available at the moment. Please try again shortly.',

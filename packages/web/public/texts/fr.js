@@ -137,6 +137,7 @@ export const fr = {
   'error.method_not_allowed': 'Le serveur ne propose pas cela.',
   'error.not_found': 'Le serveur ne propose pas cela.',
   'error.forbidden_origin': 'Le serveur n’accepte pas les demandes venant de cette adresse de la page.',
+  'error.insufficient_scope': 'Votre compte n’a pas le droit de faire cela.',
   'error.invalid_token': 'Votre session est terminée. Veuillez vous reconnecter.',
   'error.internal_error': 'Une erreur s’est produite sur le serveur. Veuillez réessayer dans un instant.',
   'error.bad_gateway': 'Le service est indisponible pour le moment. Veuillez réessayer dans un instant.',
