@@ -13,17 +13,20 @@ const WEAK = /^(md5|sha1|crypt)\$/;
  * Django's unsalted hashes: `unsalted_…` or a bare digest in hexadecimal, `md5$$…` and `sha1$$…`, and the others with
  * an empty salt, which Django itself makes none of.
  */
-const UNSALTED = /^(unsalted_|[0-9a-f]{32}$|[0-9a-f]{40}$|(md5|sha1|crypt)\$\$|pbkdf2_sha(1|256)\$[0-9]+\$\$|scrypt\$[0-9]+\$\$)/;
+const UNSALTED = /^(unsalted_|[0-9a-f]{32}$|[0-9a-f]{40}$|(md5|sha1)\$\$|pbkdf2_sha(1|256)\$[0-9]+\$\$|scrypt\$[0-9]+\$\$)/;
 
-const READERS: Readonly<Record<string, (text: string) => PasswordHashClass>> = {
-  '': readArgon2, // PHC strings begin with the sign
-  argon2: readArgon2,
-  pbkdf2_sha256: readPbkdf2,
-  pbkdf2_sha1: readPbkdf2,
-  bcrypt_sha256: readBcrypt,
-  bcrypt: readBcrypt,
-  scrypt: readScrypt,
-};
+type Reader = (text: string) => PasswordHashClass;
+
+/** By what stands before the first `$`; a PHC string begins with it. */
+const READERS: ReadonlyMap<string | undefined, Reader> = new Map<string, Reader>([
+  ['', readArgon2],
+  ['argon2', readArgon2],
+  ['pbkdf2_sha256', readPbkdf2],
+  ['pbkdf2_sha1', readPbkdf2],
+  ['bcrypt_sha256', readBcrypt],
+  ['bcrypt', readBcrypt],
+  ['scrypt', readScrypt],
+]);
 
 /**
  * Tells whether somebody can log in with a stored or imported hash, and if not, why. Computes nothing: whatever the
@@ -34,7 +37,6 @@ export function classifyPasswordHash(text: string): PasswordHashClass {
   if (text.length > TEXT_LENGTH_MAX) return refused('malformed');
   if (UNSALTED.test(text)) return refused('unsalted');
   if (WEAK.test(text)) return refused('too_weak');
-  const name = text.slice(0, Math.max(0, text.indexOf('$')));
-  const read = text.includes('$') && Object.hasOwn(READERS, name) ? READERS[name] : undefined;
+  const read = READERS.get(text.split('$', 1)[0]);
   return read === undefined ? refused('unknown_format') : read(text);
 }
