@@ -1,6 +1,7 @@
 /** What every service needs at its edges. */
 export * from './address-key.ts';
 export * from './broker.ts';
+export * from './entity-tag.ts';
 export * from './error-handler-plugin.ts';
 export * from './error-serializer.ts';
 export * from './graceful-close-plugin.ts';

@@ -4,14 +4,20 @@ import {
   healthPlugin,
   jsonBodyPlugin,
   loggingOptions,
+  metricsPlugin,
   securityHeadersPlugin,
   serverOptions,
 } from '@infrasignal/service-kit';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import { createRequire } from 'node:module';
+import { asyncapiPlugin } from './asyncapi/asyncapi-plugin.ts';
 import type { Config } from './config.ts';
 import { gatewayPlugin } from './gateway/gateway-plugin.ts';
 import { accessTokensPlugin } from './plugins/access-tokens-plugin.ts';
 import { realtimePlugin } from './plugins/realtime-plugin.ts';
+
+// Not imported: it stands beside what is compiled, not in it.
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 /** Everything that notify-service consists of, in the order in which it starts. */
 export async function buildApp(config: Config, options: FastifyServerOptions = {}): Promise<FastifyInstance> {
@@ -28,7 +34,9 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   await app.register(healthPlugin);
   await app.register(gracefulClosePlugin);
   await app.register(realtimePlugin, { config });
+  await app.register(metricsPlugin, { service: 'notify-service', version });
   await app.register(accessTokensPlugin, { config });
+  await app.register(asyncapiPlugin, { version });
   await app.register(gatewayPlugin, { config });
   return app;
 }

@@ -1,9 +1,9 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
+import { isKnownTag, toEntityTag } from '@infrasignal/service-kit';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { Type } from 'typebox';
-import { isKnownTag, toEntityTag } from '../lib/entity-tag.ts';
 import { cookieNames } from './browser-session-plugin.ts';
 import { completeDocument, describeRoute, renderIntroduction } from './openapi-document.ts';
 import { publicRoute, securitySchemes } from './openapi-security.ts';

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { isKnownTag, toEntityTag } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
-import { isKnownTag, toEntityTag } from '../../lib/entity-tag.ts';
 import { publicRoute } from '../../plugins/openapi-security.ts';
 import { JwksSchema } from './keys-schemas.ts';
 import type { KeyRing } from './keys-service.ts';
