@@ -11,6 +11,7 @@ export {
   type ServiceProcess,
   type ServiceProcessOptions,
 } from './service-process.ts';
+export { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
 export type { TestContext } from './test-context.ts';
 export { AccountApi, type Account, type AccountApiOptions } from './account-api.ts';
 export { EventSocket, type EventSocketOptions } from './event-socket.ts';

@@ -1,4 +1,5 @@
 import { findFreePort } from '@infrasignal/local-stack';
+import { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
 import { startServiceProcess, type ServiceProcess } from './service-process.ts';
 import type { TestContext } from './test-context.ts';
 import { createDurableDatabase, createTestDatabase, type TestDatabase } from './test-database.ts';
@@ -52,7 +53,14 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const startAuth = (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
       entry: 'services/auth-service/src/server.ts',
-      env: { ...common, ...CHEAP_HASHES, DATABASE_URL: databaseUrl, SECRET_KEY, ...options.authEnv },
+      env: {
+        ...common,
+        ...CHEAP_HASHES,
+        ...ROOMY_AUTH_LIMITS,
+        DATABASE_URL: databaseUrl,
+        SECRET_KEY,
+        ...options.authEnv,
+      },
     });
   const auths = await startMany(options.authInstances ?? 1, startAuth);
   const auth = first(auths);

@@ -8,6 +8,7 @@ import {
   metricsPlugin,
   securityHeadersPlugin,
   serverOptions,
+  trustHops,
 } from '@infrasignal/service-kit';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { createRequire } from 'node:module';
@@ -26,6 +27,7 @@ import { browserSessionPlugin } from './plugins/browser-session-plugin.ts';
 import { databasePlugin } from './plugins/database-plugin.ts';
 import { hashQueuePlugin } from './plugins/hash-queue-plugin.ts';
 import { openapiPlugin } from './plugins/openapi-plugin.ts';
+import { knownDevicesPlugin } from './plugins/known-devices-plugin.ts';
 import { outboxPlugin } from './plugins/outbox-plugin.ts';
 import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
 
@@ -41,14 +43,14 @@ const BODY_BYTES_MAX = 16 * 1024;
  */
 const PARAMETER_LENGTH_MAX = 16 * 1024;
 
-/** A whole request must have arrived within 10 s; its body is one packet. */
-const REQUEST_TIMEOUT_MS = 10_000;
-
 /** How long a browser may remember a preflight: a change of the list shows within ten minutes. */
 const CORS_MAX_AGE_SECONDS = 600;
 
-/** Longer than the 60 s that proxies keep an idle upstream connection, so that we never close one under a request. */
-const KEEP_ALIVE_TIMEOUT_MS = 72_000;
+/**
+ * Open connections; a further one is closed before it is read. Smaller lets a few hundred idle ones shut everybody out;
+ * each costs a descriptor and up to 20 KiB, so that ten times as many could take a container's memory.
+ */
+const CONNECTIONS_MAX = 10_000;
 
 /** Everything that auth-service is made of, in order. The database must be migrated (`migrateDatabase`). */
 export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
@@ -56,15 +58,13 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     ...loggingOptions('auth-service', config.logLevel),
     ...serverOptions(),
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    // The nearest hops are ours, and only what they added to X-Forwarded-For is believed.
-    trustProxy: (_address, hop) => hop < config.trustProxyHops,
+    trustProxy: trustHops(config.trustProxyHops),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true } },
   });
 
   await app.register(errorHandlerPlugin, { translate: toUnavailableProblem });
+  app.server.maxConnections = CONNECTIONS_MAX;
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(healthPlugin);
   await app.register(metricsPlugin, { service: 'auth-service', version });
@@ -81,7 +81,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     origin: [...config.allowedOrigins],
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: ['authorization', 'content-type', 'x-csrf-token', 'idempotency-key'],
+    allowedHeaders: ['authorization', 'content-type', 'x-csrf-token', 'x-device-token', 'idempotency-key'],
     exposedHeaders: ['retry-after'],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
@@ -107,15 +107,19 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   const features = await createFeatures(config, {
     db: app.db,
     announceEvent: () => app.announceEvent(),
-    onError: (error) => app.log.warn({ err: error }, 'signing keys not checked, trying again'),
+    broker: app.broker,
+    log: app.log,
+    onError: (error) => app.log.warn({ err: error }, 'background work failed, trying again'),
   });
-  const { hashQueue, keyRing, sessions, sessionOpener } = features;
+  const { hashQueue, keyRing, loginAttempts, securityLog, sessions, sessionOpener } = features;
   await app.register(hashQueuePlugin, { hashQueue });
   const { wanted, possible } = hashConcurrencyOf(config);
   if (possible < wanted) app.log.warn({ wanted, possible }, 'UV_THREADPOOL_SIZE is too small for so many hashes at once');
   await app.register(serviceMetricsPlugin, { features });
-  app.addHook('onReady', async () => keyRing.start());
-  app.addHook('onClose', async () => keyRing.stop());
+  for (const work of [keyRing, loginAttempts, securityLog]) {
+    app.addHook('onReady', async () => work.start());
+    app.addHook('onClose', async () => work.stop());
+  }
 
   await app.register(browserSessionPlugin, {
     secretKeys: secretKeysOf(config),
@@ -123,6 +127,7 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     isDebug: config.isDebug,
   });
   await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
+  await app.register(knownDevicesPlugin, { secretKeys: secretKeysOf(config), isDebug: config.isDebug });
   await app.register(keysRoutes(keyRing));
   await app.register(
     accountsRoutes(features.accounts, (request) =>

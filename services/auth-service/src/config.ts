@@ -96,6 +96,70 @@ export const settings = {
     min: 8,
     max: 64,
   }),
+  loginFailuresBeforeDelay: integer('LOGIN_FAILURES_BEFORE_DELAY', {
+    description:
+      'Failed logins in a row on one account, or of one device that logged in before, until each further one has to ' +
+      'wait (429). Also how many logins of one account may be tried at once. Fewer punishes ordinary mistakes.',
+    fallback: 5,
+    min: 1,
+    max: 1_000_000,
+  }),
+  loginDelaySeconds: integer('LOGIN_DELAY_SECONDS', {
+    description: 'The first such wait, in seconds; each further failure doubles it.',
+    fallback: 5,
+    min: 0,
+    max: 3_600,
+  }),
+  loginDelaySecondsMax: integer('LOGIN_DELAY_SECONDS_MAX', {
+    description: 'The longest such wait, in seconds. With the default a guesser gets about a hundred tries a day.',
+    fallback: 900,
+    min: 0,
+    max: 86_400,
+  }),
+  loginFailuresMax: integer('LOGIN_FAILURES_MAX', {
+    description:
+      'Failed logins in a row after which the password is disabled, but for devices that logged in before. 100 is the ' +
+      'most that NIST SP 800-63B allows.',
+    fallback: 100,
+    min: 1,
+    max: 1_000_000,
+  }),
+  addressLoginFailuresMax: integer('ADDRESS_LOGIN_FAILURES_MAX', {
+    description:
+      'Failed logins of one address (IPv6: of one /64), whatever the accounts, until further ones have to wait (429). ' +
+      'Fewer shuts out large offices behind one address; more lets one address try more accounts.',
+    fallback: 100,
+    min: 1,
+    max: 1_000_000,
+  }),
+  addressLoginFailuresPerHour: integer('ADDRESS_LOGIN_FAILURES_PER_HOUR', {
+    description: 'How many of them come back each hour, spread evenly.',
+    fallback: 600,
+    min: 1,
+    max: 1_000_000,
+  }),
+  addressRegistrationsMax: integer('ADDRESS_REGISTRATIONS_MAX', {
+    description:
+      'Registrations of one address, refused ones included, until further ones have to wait (429). A refusal tells that ' +
+      'a number has an account: fewer are fewer numbers to be tried.',
+    fallback: 100,
+    min: 1,
+    max: 1_000_000,
+  }),
+  addressRegistrationsPerHour: integer('ADDRESS_REGISTRATIONS_PER_HOUR', {
+    description: 'How many of them come back each hour, spread evenly.',
+    fallback: 120,
+    min: 1,
+    max: 1_000_000,
+  }),
+  sprayingAccountsMin: integer('SPRAYING_ACCOUNTS_MIN', {
+    description:
+      'One wrong password on this many accounts within an hour, at one instance, is reported as ' +
+      '`security.password_spraying`. Fewer reports what people happen to mistype alike.',
+    fallback: 20,
+    min: 2,
+    max: 1_000_000,
+  }),
   argon2MemoryKib: integer('ARGON2_MEMORY_KIB', {
     description:
       'Memory of one password hash in KiB (Argon2 `m`). 19456 is the OWASP minimum; less is for load tests only.',

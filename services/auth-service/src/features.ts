@@ -1,9 +1,12 @@
+import type { Broker } from '@infrasignal/service-kit';
 import { AccessTokenVerifier } from '@infrasignal/token-verifier';
 import { availableParallelism } from 'node:os';
 import type { AuthConfig } from './config.ts';
 import { AccountsService } from './features/accounts/index.ts';
 import { KeyRing } from './features/keys/index.ts';
+import { LoginAttempts, type LoginLimits } from './features/login-attempts/index.ts';
 import { PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
+import { SecurityEventPublisher, SecurityLog, type SecurityLogger } from './features/security-events/index.ts';
 import { ServiceClientsService } from './features/service-clients/index.ts';
 import {
   isAnySession,
@@ -22,6 +25,9 @@ export interface FeatureHooks {
   readonly db: Database;
   /** Called after a commit that wrote an event. */
   readonly announceEvent: () => void;
+  /** Where signs of attacks are published; null leaves that to a running instance. */
+  readonly broker: Broker | null;
+  readonly log: SecurityLogger;
   /** Told of failed background work that will be tried again. */
   readonly onError: (error: unknown) => void;
 }
@@ -29,6 +35,8 @@ export interface FeatureHooks {
 export interface Features {
   readonly hashQueue: HashQueue;
   readonly keyRing: KeyRing;
+  readonly loginAttempts: LoginAttempts;
+  readonly securityLog: SecurityLog;
   readonly sessionOpener: SessionOpener;
   readonly sessions: SessionsService;
   readonly passwords: PasswordsService;
@@ -58,11 +66,27 @@ function createHashQueue(config: AuthConfig): HashQueue {
   });
 }
 
+function loginLimitsOf(config: AuthConfig): LoginLimits {
+  return {
+    failuresBeforeDelay: config.loginFailuresBeforeDelay,
+    delaySeconds: config.loginDelaySeconds,
+    delayMaxSeconds: config.loginDelaySecondsMax,
+    failuresMax: config.loginFailuresMax,
+    loginsPerAddress: { usesMax: config.addressLoginFailuresMax, usesPerHour: config.addressLoginFailuresPerHour },
+    registrationsPerAddress: {
+      usesMax: config.addressRegistrationsMax,
+      usesPerHour: config.addressRegistrationsPerHour,
+    },
+    sprayingAccountsMin: config.sprayingAccountsMin,
+  };
+}
+
 /**
  * What the service can do, without HTTP: the app puts routes in front of it, the command line calls it. Features never
  * import each other; what one needs of another it is given here.
  */
-export async function createFeatures(config: AuthConfig, { db, announceEvent, onError }: FeatureHooks): Promise<Features> {
+export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): Promise<Features> {
+  const { db, announceEvent, broker, log, onError } = hooks;
   const secretKeys = secretKeysOf(config);
   const { tokenIssuer: issuer, tokenAudience: audience, accessTokenTtlSeconds: accessTtlSeconds } = config;
   const rotationDays = config.signingKeyRotationDays;
@@ -83,8 +107,24 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
   const hashQueue = createHashQueue(config);
   const hasher = hashQueue.wrap(plainHasher);
   const region = config.defaultRegion;
+  const { streamReplicas } = config;
+  const securityLog = new SecurityLog({
+    db,
+    publisher: broker === null ? null : new SecurityEventPublisher(broker, streamReplicas),
+    log,
+  });
+  const loginAttempts = new LoginAttempts({
+    db,
+    secretKey: config.secretKey,
+    limits: loginLimitsOf(config),
+    clock: systemClock,
+    onSpraying: (spraying) => securityLog.notePasswordSpraying(spraying),
+    onPasswordDisabled: (userId) => securityLog.notePasswordDisabled(userId),
+    onError,
+  });
   const sessions = new SessionsService({
     db,
+    guardLogin: (applicant, find, tryPassword) => loginAttempts.logIn(applicant, find, tryPassword),
     hasher,
     region,
     announceEvent,
@@ -96,6 +136,8 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
   const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
   const passwords = new PasswordsService({
     db,
+    guardProof: (applicant, tryPassword) => loginAttempts.prove(applicant, tryPassword),
+    forgetFailures: (account, when) => loginAttempts.forgetting(account, when),
     hasher,
     announceEvent,
     policy,
@@ -108,7 +150,7 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
     region,
     announceEvent,
     checkPassword: (password, context) => policy.check(password, context),
-    provePassword: (userId, password, place) => passwords.prove(userId, password, place),
+    provePassword: (owner, password, place) => passwords.prove(owner, password, place),
     endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
   });
   const serviceClients = new ServiceClientsService({
@@ -116,5 +158,15 @@ export async function createFeatures(config: AuthConfig, { db, announceEvent, on
     issueAccess: ({ sessionId, ...user }) => sessionOpener.issueAccess(user, sessionId),
     endSessions: (userId) => sessions.endAllSessions(userId, 'client_revoked'),
   });
-  return { hashQueue, keyRing, sessionOpener, sessions, passwords, accounts, serviceClients };
+  return {
+    hashQueue,
+    keyRing,
+    loginAttempts,
+    securityLog,
+    sessionOpener,
+    sessions,
+    passwords,
+    accounts,
+    serviceClients,
+  };
 }

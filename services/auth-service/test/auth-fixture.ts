@@ -1,4 +1,10 @@
-import { createTestDatabase, startTestNats, type TestDatabase, type TestNats } from '@infrasignal/testkit';
+import {
+  createTestDatabase,
+  startTestNats,
+  ROOMY_AUTH_LIMITS,
+  type TestDatabase,
+  type TestNats,
+} from '@infrasignal/testkit';
 import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
@@ -8,7 +14,7 @@ export interface TestContext {
   teardown(handler: () => unknown): unknown;
 }
 
-/** The environment of an auth-service under test: real servers, hashes as cheap as they get. */
+/** The environment of an auth-service under test: real servers, hashes as cheap as they get, no limit on logins. */
 export function testEnvironment(servers: { databaseUrl: string; natsUrl: string }): Record<string, string> {
   return {
     DATABASE_URL: servers.databaseUrl,
@@ -17,6 +23,7 @@ export function testEnvironment(servers: { databaseUrl: string; natsUrl: string 
     ARGON2_MEMORY_KIB: '256',
     ARGON2_ITERATIONS: '1',
     LOG_LEVEL: 'silent',
+    ...ROOMY_AUTH_LIMITS,
   };
 }
 

@@ -35,6 +35,9 @@ export const TokenAnswerSchema = Type.Object(
   {
     ...TokenResponseSchema.properties,
     refresh: Type.Optional(TokenResponseSchema.properties.refresh),
+    device_token: Type.Optional(
+      Type.String({ description: 'Of a login or registration: for `X-Device-Token` at the next login. Opaque.' }),
+    ),
     csrf_token: Type.Optional(
       Type.String({ description: 'Cookie mode only: unsafe requests carry it in `X-CSRF-Token`.' }),
     ),

@@ -15,7 +15,7 @@ import {
   revokeServiceClient,
   rotateServiceClient,
 } from './service-client-commands.ts';
-import { disableUser, enableUser } from './user-commands.ts';
+import { disableUser, enableUser, unlockUser } from './user-commands.ts';
 
 const commands: readonly Command[] = [
   rotateKeys,
@@ -24,6 +24,7 @@ const commands: readonly Command[] = [
   showScopes,
   disableUser,
   enableUser,
+  unlockUser,
   createServiceClient,
   listServiceClients,
   rotateServiceClient,
@@ -74,7 +75,8 @@ async function withContext<Result>(
     const db = drizzle(pool, { schema });
     const nothing = (): void => undefined;
     // The relay of a running instance finds what is committed here at its next poll.
-    const features = await createFeatures(config, { db, announceEvent: nothing, onError: nothing });
+    const hooks = { db, announceEvent: nothing, broker: null, log: { warn: nothing }, onError: nothing };
+    const features = await createFeatures(config, hooks);
     return await use({ db, config, features });
   } finally {
     await pool.end();

@@ -22,6 +22,22 @@ function setStatus(isDisabled: boolean): Command['run'] {
   };
 }
 
+/** `infrasignal users unlock` */
+export const unlockUser: Command = {
+  name: 'users unlock',
+  usage: '<user id | phone number>',
+  summary: 'Forgets failed logins of an account: nobody has to wait, and a password that they disabled is good again.',
+  examples: ['infrasignal users unlock 0123456789'],
+  run: async (context, { positionals: [who] }) => {
+    const { userId, name } = await getAccount(context, who);
+    const hadFailures = await context.features.loginAttempts.forget(userId);
+    return {
+      data: { user_id: userId, changed: hadFailures },
+      lines: [`${name} (user ${userId}) ${hadFailures ? 'has no failed logins any more.' : 'had no failed logins.'}`],
+    };
+  },
+};
+
 /** `infrasignal users disable` */
 export const disableUser: Command = {
   name: 'users disable',

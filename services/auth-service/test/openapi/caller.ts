@@ -44,7 +44,8 @@ export class Caller {
   static async create(app: FastifyInstance, contract: Contract): Promise<Caller> {
     const config = loadConfig(testEnvironment({ databaseUrl: 'postgres://unused', natsUrl: 'nats://unused' }));
     const nothing = (): void => undefined;
-    const features = await createFeatures(config, { db: app.db, announceEvent: nothing, onError: nothing });
+    const hooks = { db: app.db, announceEvent: nothing, broker: null, log: { warn: nothing }, onError: nothing };
+    const features = await createFeatures(config, hooks);
     const { clientId, secret } = await features.serviceClients.create('contract-test', []);
     return new Caller(app, contract, { client_id: clientId, client_secret: secret });
   }

@@ -58,6 +58,17 @@ function fromBrowser(scene: Scene, headers: Record<string, string>): Promise<Ans
   return caller.send(operation, { ...(operation.requestBody === undefined ? {} : body), parameters, cookies, headers });
 }
 
+/** What only has to be waited for: one attempt makes the counts, which then are as if there had been many. */
+async function refuseUnseen(scene: Scene): Promise<Answer> {
+  const { app, caller, operation, good } = scene;
+  await withMembers(scene, { [operation.operationId === 'logIn' ? 'password' : 'current_password']: 'not this one' });
+  await app.pool.query("update login_failures set blocked_until = now() + interval '1 hour'");
+  await app.pool.query("update address_budgets set spent_until = now() + interval '10 years'");
+  const answer = await caller.send(operation, good);
+  await app.pool.query('truncate login_failures, address_budgets');
+  return answer;
+}
+
 /** How each code is had from an operation that documents it. */
 export const provocations: Readonly<Record<string, Provocation>> = {
   host_not_allowed: (scene) => withHeaders(scene, { host: 'elsewhere.example' }),
@@ -84,6 +95,7 @@ export const provocations: Readonly<Record<string, Provocation>> = {
   invalid_refresh_token: (scene) => withMembers(scene, { refresh: `${scene.credentials.tokens.refresh}A` }),
   invalid_client: (scene) => withMembers(scene, { client_secret: 'not the secret' }),
   wrong_password: (scene) => withMembers(scene, { current_password: 'not the password' }),
+  throttled: refuseUnseen,
   session_not_found: ({ caller, operation, good }) =>
     caller.send(operation, { ...good, parameters: { session_id: randomUUID() } }),
   phone_number_taken: (scene) => withMembers(scene, { phone_number: scene.credentials.tokens.phone_number }),

@@ -27,6 +27,12 @@ export interface FirstSession {
   toTokens(user: { userId: number; phoneNumber: string; scopes: readonly string[] }): TokenResponse;
 }
 
+/** Whose account it is, and the session by which they say so. */
+export interface AccountOwner {
+  readonly userId: number;
+  readonly sessionId: string;
+}
+
 export interface AccountsDependencies {
   readonly db: Database;
   readonly hasher: QueuedHasher;
@@ -36,7 +42,7 @@ export interface AccountsDependencies {
     context: { phoneNumbers: readonly string[]; email: string | null },
   ) => FieldProblem | null;
   /** Proves the account's password; returns the hash it was checked against, throws a problem otherwise. */
-  readonly provePassword: (userId: number, password: string, place: HashPlace) => Promise<string>;
+  readonly provePassword: (owner: AccountOwner, password: string, place: HashPlace) => Promise<string>;
   /** Ends every session of the user; called while the user's row is held. */
   readonly endAllSessions: (tx: Transaction, userId: number) => Promise<number>;
   readonly announceEvent: () => void;
@@ -102,7 +108,7 @@ export class AccountsService {
 
   /** @throws ProblemError wrong_password, invalid_request (no e-mail address), email_taken */
   async changeEmail(
-    userId: number,
+    owner: AccountOwner,
     email: string | null,
     currentPassword: string,
     place: HashPlace,
@@ -112,16 +118,17 @@ export class AccountsService {
     if (email !== null && normalised === null) {
       throw new ProblemError(commonErrors.invalid_request, { errors: [invalidEmail()] });
     }
-    await provePassword(userId, currentPassword, place);
-    if (!(await updateEmail(db, userId, normalised))) throw taken('email');
+    await provePassword(owner, currentPassword, place);
+    if (!(await updateEmail(db, owner.userId, normalised))) throw taken('email');
     announceEvent();
-    return this.getProfile(userId);
+    return this.getProfile(owner.userId);
   }
 
   /** Removes the account, its personal data and its sessions, and frees its number. @throws ProblemError wrong_password */
-  async delete(userId: number, password: string, place: HashPlace): Promise<void> {
+  async delete(owner: AccountOwner, password: string, place: HashPlace): Promise<void> {
     const { db, provePassword, endAllSessions, announceEvent } = this.#dependencies;
-    const passwordHash = await provePassword(userId, password, place);
+    const { userId } = owner;
+    const passwordHash = await provePassword(owner, password, place);
     await withUserLock(db, userId, async (tx) => {
       await endAllSessions(tx, userId);
       // The password was changed between the proof and the lock: throwing also undoes the end of the sessions.

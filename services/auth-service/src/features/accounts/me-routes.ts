@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { ErrorDefinition } from '@infrasignal/shared';
+import { commonErrors, type ErrorDefinition } from '@infrasignal/shared';
 import { Type, type Static } from 'typebox';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
 import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
@@ -44,6 +44,7 @@ const changeSchema = {
   security: guardedChange,
   body: ProfileChangeBodySchema,
   response: { 200: ProfileSchema },
+  errors: [commonErrors.throttled],
 };
 
 const deleteSchema = {
@@ -54,6 +55,7 @@ const deleteSchema = {
   security: guardedChange,
   body: AccountDeletionBodySchema,
   response: { 204: Type.Null({ description: 'The account is gone.' }) },
+  errors: [commonErrors.throttled],
 };
 
 const exportSchema = {
@@ -88,8 +90,8 @@ export function meRoutes(
       { schema: { ...changeSchema, fieldErrors: { current_password, email } }, config: { hashesPassword: true } },
       async (request) => {
         const { email, current_password: currentPassword } = request.body;
-        const { userId } = getAccessHolder(request);
-        return toBody(await service.changeEmail(userId, email, currentPassword, getHashPlace(request)));
+        const holder = getAccessHolder(request);
+        return toBody(await service.changeEmail(holder, email, currentPassword, getHashPlace(request)));
       },
     );
 
@@ -97,8 +99,7 @@ export function meRoutes(
       '/api/me',
       { schema: { ...deleteSchema, fieldErrors: { current_password } }, config: { hashesPassword: true } },
       async (request, reply) => {
-        const { userId } = getAccessHolder(request);
-        await service.delete(userId, request.body.current_password, getHashPlace(request));
+        await service.delete(getAccessHolder(request), request.body.current_password, getHashPlace(request));
         return reply.code(204).send(null);
       },
     );

@@ -1,5 +1,5 @@
 import { userPasswordChanged } from '@infrasignal/shared';
-import { eq, sql } from 'drizzle-orm';
+import { eq, sql, type SQL } from 'drizzle-orm';
 import { users } from '../../db/schema/index.ts';
 import type { Transaction } from '../../db/user-lock.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
@@ -31,10 +31,15 @@ export interface PasswordChange {
   /** The hash that was checked; another one by now means that somebody else changed it first. */
   readonly from: string;
   readonly to: string;
+  /** Renders what is forgotten with the old password, for the account that the CTE of that name returns. */
+  readonly forgetFailures: (when: string) => SQL;
 }
 
 /** Replaces the hash and writes `user.password_changed` in one statement. @returns false when `from` is gone */
-export async function updatePassword(tx: Transaction, { userId, from, to }: PasswordChange): Promise<boolean> {
+export async function updatePassword(
+  tx: Transaction,
+  { userId, from, to, forgetFailures }: PasswordChange,
+): Promise<boolean> {
   const { rows } = await tx.execute(sql`
     with account as (
       update ${users} set password_hash = ${to}, event_seq = event_seq + 1
@@ -46,6 +51,8 @@ export async function updatePassword(tx: Transaction, { userId, from, to }: Pass
         from: 'account',
         data: sql`jsonb_build_object('user_id', account.id)`,
       })}
+    ), forgotten as (
+      ${forgetFailures('account')}
     )
     select id from account`);
   return rows.length === 1;

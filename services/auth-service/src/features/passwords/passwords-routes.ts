@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { commonErrors } from '@infrasignal/shared';
 import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
 import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { guardedChange } from '../../plugins/openapi-security.ts';
@@ -14,6 +15,7 @@ const schema = {
   security: guardedChange,
   body: PasswordChangeBodySchema,
   response: { 200: PasswordChangedSchema },
+  errors: [commonErrors.throttled],
   fieldErrors: {
     current_password: Object.values(passwordErrors),
     new_password: Object.values(passwordFieldErrors),

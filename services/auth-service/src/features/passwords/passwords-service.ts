@@ -1,19 +1,38 @@
 import { commonErrors } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
+import type { SQL } from 'drizzle-orm';
 import { withUserLock, type Transaction } from '../../db/user-lock.ts';
 import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { PasswordPolicy } from './password-policy.ts';
 import { passwordErrors } from './passwords-errors.ts';
-import { findPasswordHolder, updatePassword } from './passwords-repository.ts';
+import { findPasswordHolder, updatePassword, type PasswordHolder } from './passwords-repository.ts';
 
 export interface PasswordsDependencies {
   readonly db: Database;
   readonly hasher: QueuedHasher;
   readonly policy: PasswordPolicy;
+  /** Lets a password be tried if it may be now; null, which counts as a failure, when it is wrong. */
+  readonly guardProof: (
+    applicant: PasswordProver,
+    tryPassword: () => Promise<string | null>,
+  ) => Promise<string | null>;
+  /** Guesses at a former password are none at the new one: renders how they are forgotten. */
+  readonly forgetFailures: (account: Omit<PasswordProver, 'sessionId'>, when: string) => SQL;
   /** Ends every session of the user but that one; called while the user's row is held. */
   readonly endOtherSessions: (tx: Transaction, userId: number, sessionId: string) => Promise<number>;
   readonly announceEvent: () => void;
+}
+
+/** Who proves to know their password, by which session. */
+export interface PasswordOwner {
+  readonly userId: number;
+  readonly sessionId: string;
+}
+
+interface PasswordProver extends PasswordOwner {
+  /** Null for a service. */
+  readonly phoneNumberE164: string | null;
 }
 
 function wrongPassword(): ProblemError {
@@ -33,27 +52,29 @@ export class PasswordsService {
   /**
    * Proves that the caller knows the account's password.
    * @returns the hash that it was checked against
-   * @throws ProblemError wrong_password, also for an account that has none; service_unavailable
+   * @throws ProblemError wrong_password, also for an account that has none; throttled, service_unavailable
    */
-  async prove(userId: number, password: string, place: HashPlace): Promise<string> {
-    const { db } = this.#dependencies;
+  async prove({ userId, sessionId }: PasswordOwner, password: string, place: HashPlace): Promise<string> {
+    const { db, guardProof } = this.#dependencies;
     const hasher = this.#dependencies.hasher.at(place);
     const holder = await findPasswordHolder(db, userId);
-    if (holder?.passwordHash == null) {
+    const { passwordHash = null, phoneNumberE164 = null } = holder ?? {};
+    const proven = await guardProof({ userId, sessionId, phoneNumberE164 }, async () => {
+      if (passwordHash !== null) return (await hasher.verify(passwordHash, password)) ? passwordHash : null;
       await hasher.verifyNothing(password);
-      throw wrongPassword();
-    }
-    if (!(await hasher.verify(holder.passwordHash, password))) throw wrongPassword();
-    return holder.passwordHash;
+      return null;
+    });
+    if (proven === null) throw wrongPassword();
+    return proven;
   }
 
   /**
    * Replaces the password and ends all other sessions.
    * @returns how many sessions ended
-   * @throws ProblemError wrong_password, invalid_request (the new one is refused), service_unavailable
+   * @throws ProblemError wrong_password, invalid_request (the new one is refused), throttled, service_unavailable
    */
   async change(
-    caller: { userId: number; sessionId: string },
+    caller: PasswordOwner,
     passwords: { current: string; next: string },
     place: HashPlace,
   ): Promise<number> {
@@ -67,14 +88,20 @@ export class PasswordsService {
     if (problem !== null) {
       throw new ProblemError(commonErrors.invalid_request, { errors: [{ ...problem, pointer: '/new_password' }] });
     }
-    const from = await this.prove(userId, passwords.current, place);
+    const from = await this.prove(caller, passwords.current, place);
     const to = await hasher.at(place).hash(passwords.next);
+    const change = { userId, from, to, forgetFailures: this.#forgetting(userId, holder) };
     const ended = await withUserLock(db, userId, async (tx) =>
-      (await updatePassword(tx, { userId, from, to })) ? endOtherSessions(tx, userId, sessionId) : null,
+      (await updatePassword(tx, change)) ? endOtherSessions(tx, userId, sessionId) : null,
     );
     // Somebody changed it between the check and the lock: what was proven is no longer the current password.
     if (ended === null) throw wrongPassword();
     announceEvent();
     return ended;
+  }
+
+  #forgetting(userId: number, holder: PasswordHolder | null): (when: string) => SQL {
+    const phoneNumberE164 = holder?.phoneNumberE164 ?? null;
+    return (when) => this.#dependencies.forgetFailures({ userId, phoneNumberE164 }, when);
   }
 }

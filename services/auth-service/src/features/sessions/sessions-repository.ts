@@ -1,5 +1,5 @@
 import { userLogin } from '@infrasignal/shared';
-import { and, desc, eq, gt, isNull, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, isNull, sql, type SQL } from 'drizzle-orm';
 import { sessions, users } from '../../db/schema/index.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
@@ -11,28 +11,24 @@ export interface LoginCandidate extends SessionUser {
   readonly isDisabled: boolean;
 }
 
-/** The account of a number, with what a login is decided by; null if there is none. */
-export async function findLoginCandidate(db: Database, phoneNumberE164: string): Promise<LoginCandidate | null> {
-  const [row] = await db
-    .select({
-      userId: users.id,
-      phoneNumber: users.phoneNumber,
-      scopes: users.scopes,
-      passwordHash: users.passwordHash,
-      disabledAt: users.disabledAt,
-    })
-    .from(users)
-    .where(eq(users.phoneNumberE164, phoneNumberE164));
-  if (row === undefined) return null;
-  const { disabledAt, ...candidate } = row;
-  return { ...candidate, isDisabled: disabledAt !== null };
+/** The account of a number, with what a login is decided by, as a SELECT of a {@link LoginCandidate} or nothing. */
+export function selectLoginCandidate(phoneNumberE164: string): SQL {
+  return sql`select id::float8 as "userId", phone_number as "phoneNumber", scopes, password_hash as "passwordHash",
+      disabled_at is not null as "isDisabled"
+    from ${users} where phone_number_e164 = ${phoneNumberE164}`;
 }
 
 /**
  * Opens a session and writes `user.login` in one statement, if the account is still the one whose password was checked.
+ * @param forgetFailures renders what a success forgets, for the account that the CTE of that name returns
  * @returns false when it was disabled, deleted or given another password meanwhile; then nothing was written
  */
-export async function insertLogin(db: Database, candidate: LoginCandidate, session: NewSession): Promise<boolean> {
+export async function insertLogin(
+  db: Database,
+  candidate: LoginCandidate,
+  session: NewSession,
+  forgetFailures: (when: string) => SQL,
+): Promise<boolean> {
   const { rows } = await db.execute<{ id: string }>(sql`
     with account as (
       update ${users} set event_seq = event_seq + 1, last_login_at = now()
@@ -46,6 +42,8 @@ export async function insertLogin(db: Database, candidate: LoginCandidate, sessi
         from: 'account',
         data: sql`jsonb_build_object('user_id', account.id, 'phone_number', account.phone_number)`,
       })}
+    ), forgotten as (
+      ${forgetFailures('account')}
     )
     select id from account`);
   return rows.length === 1;

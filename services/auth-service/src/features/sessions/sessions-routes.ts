@@ -26,13 +26,14 @@ const loginSchema = {
   summary: 'Log in',
   description:
     'With `?session=cookie` the tokens are set as cookies for a browser: the body then has no `refresh`, but a ' +
-    '`csrf_token`.',
+    '`csrf_token`. A client that keeps no cookies should keep `device_token` and send it as `X-Device-Token` when it ' +
+    'logs in again: then it is not kept waiting for what strangers get wrong.',
   tags,
   security: publicRoute,
   body: LoginBodySchema,
   querystring: SessionModeSchema,
   response: { 200: TokenAnswerSchema },
-  errors: [sessionErrors.invalid_credentials, commonErrors.forbidden_origin],
+  errors: [sessionErrors.invalid_credentials, commonErrors.forbidden_origin, commonErrors.throttled],
   fieldErrors: { phone_number: [phoneNumberFieldErrors.invalid_phone_number] },
 };
 
@@ -114,9 +115,12 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
         const isCookieMode = request.query.session === 'cookie';
         // Nobody may log a browser in to an account of their own choosing from another site.
         if (isCookieMode) app.browserSessions.assertOrigin(request);
-        const origin = { userAgent: request.headers['user-agent'], address: request.ip };
+        const device = app.knownDevices.find(request);
+        const origin = { userAgent: request.headers['user-agent'], address: request.ip, device };
         const { tokens, sessionId } = await service.logIn(request.body, origin, getHashPlace(request));
-        return isCookieMode ? app.browserSessions.establish(reply, tokens, sessionId) : tokens;
+        const deviceToken = app.knownDevices.remember(request, reply, tokens.user_id);
+        if (isCookieMode) return app.browserSessions.establish(reply, tokens, sessionId);
+        return { ...tokens, device_token: deviceToken };
       },
     );
 

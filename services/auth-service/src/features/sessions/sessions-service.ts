@@ -1,9 +1,12 @@
 import { commonErrors, type SessionRevokedReason, type TokenResponse } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { InvalidTokenError, type AccessTokenVerifier } from '@infrasignal/token-verifier';
+import type { SQL } from 'drizzle-orm';
 import type { CountryCode } from 'libphonenumber-js/max';
 import { withUserLock } from '../../db/user-lock.ts';
+import type { KnownDevice } from '../../lib/device-tokens.ts';
 import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
+import type { PasswordHasher } from '../../lib/password-hasher.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { RefreshTokenContent, RefreshTokens } from './refresh-token.ts';
@@ -13,13 +16,14 @@ import { sessionErrors } from './sessions-errors.ts';
 import {
   findLiveSessions,
   findLiveUser,
-  findLoginCandidate,
   findSessionOwner,
   insertLogin,
   isRefreshable,
   isReplayed,
   rotateSession,
+  selectLoginCandidate,
   type ListedSession,
+  type LoginCandidate,
 } from './sessions-repository.ts';
 import type { LoginBody } from './sessions-schemas.ts';
 
@@ -30,8 +34,25 @@ import type { LoginBody } from './sessions-schemas.ts';
  */
 export const REFRESH_GRACE_SECONDS = 10;
 
+/** Where a login comes from. */
+export interface LoginOrigin extends SessionOrigin {
+  readonly device: KnownDevice | null;
+}
+
+/** Renders what a successful login forgets, for a CTE, if the CTE of that name returned a row. */
+export type ForgetFailures = (when: string) => SQL;
+
 export interface SessionsDependencies {
   readonly db: Database;
+  /**
+   * Lets a password be tried if it may be now; finds the account with `find`, a SELECT. What `tryPassword` returns null
+   * for counts as a failure. @throws ProblemError throttled
+   */
+  readonly guardLogin: (
+    applicant: { phoneNumberE164: string; password: string; address: string; device: KnownDevice | null },
+    find: SQL,
+    tryPassword: (candidate: LoginCandidate | null, forgetFailures: ForgetFailures) => Promise<OpenedSession | null>,
+  ) => Promise<OpenedSession | null>;
   readonly hasher: QueuedHasher;
   readonly sessionOpener: SessionOpener;
   readonly refreshTokens: RefreshTokens;
@@ -39,6 +60,13 @@ export interface SessionsDependencies {
   readonly region: CountryCode;
   readonly idleTtlSeconds: number;
   readonly announceEvent: () => void;
+}
+
+/** What one try of a password goes with. */
+interface LoginTry {
+  readonly hasher: PasswordHasher;
+  readonly origin: SessionOrigin;
+  readonly forgetFailures: ForgetFailures;
 }
 
 /** A session and the tokens that stand for it now. */
@@ -73,25 +101,39 @@ export class SessionsService {
   /**
    * Checks a password and opens a session. Unknown number, wrong password, disabled account and an account without a
    * password are one answer after one verification's time, so that none can be told from another.
-   * @throws ProblemError invalid_request (a number that cannot be one), invalid_credentials, service_unavailable
+   * @throws ProblemError invalid_request (a number that cannot be one), invalid_credentials, throttled,
+   *   service_unavailable
    */
-  async logIn(body: LoginBody, origin: SessionOrigin, place: HashPlace): Promise<OpenedSession> {
-    const { db, region, sessionOpener, announceEvent } = this.#dependencies;
+  async logIn({ phone_number, password }: LoginBody, origin: LoginOrigin, place: HashPlace): Promise<OpenedSession> {
+    const { region, guardLogin, announceEvent } = this.#dependencies;
     const hasher = this.#dependencies.hasher.at(place);
-    const phoneNumberE164 = toE164(body.phone_number, region);
+    const phoneNumberE164 = toE164(phone_number, region);
     if (phoneNumberE164 === null) {
       throw new ProblemError(commonErrors.invalid_request, { errors: [phoneNumberProblem()] });
     }
-    const candidate = await findLoginCandidate(db, phoneNumberE164);
-    if (candidate?.passwordHash == null) {
-      await hasher.verifyNothing(body.password);
-      throw new ProblemError(sessionErrors.invalid_credentials);
-    }
-    const isRight = await hasher.verify(candidate.passwordHash, body.password);
-    if (!isRight || candidate.isDisabled) throw new ProblemError(sessionErrors.invalid_credentials);
-    const session = sessionOpener.open(origin);
-    if (!(await insertLogin(db, candidate, session))) throw new ProblemError(sessionErrors.invalid_credentials);
+    const { address, device } = origin;
+    const opened = await guardLogin(
+      { phoneNumberE164, password, address, device },
+      selectLoginCandidate(phoneNumberE164),
+      (candidate, forgetFailures) => this.#tryPassword(candidate, password, { hasher, origin, forgetFailures }),
+    );
+    if (opened === null) throw new ProblemError(sessionErrors.invalid_credentials);
     announceEvent();
+    return opened;
+  }
+
+  /** @returns null for a wrong password, and for a candidate whom no password lets in */
+  async #tryPassword(candidate: LoginCandidate | null, password: string, login: LoginTry): Promise<OpenedSession | null> {
+    const { db, sessionOpener } = this.#dependencies;
+    const { hasher, origin, forgetFailures } = login;
+    if (candidate?.passwordHash == null) {
+      await hasher.verifyNothing(password);
+      return null;
+    }
+    const isRight = await hasher.verify(candidate.passwordHash, password);
+    if (!isRight || candidate.isDisabled) return null;
+    const session = sessionOpener.open(origin);
+    if (!(await insertLogin(db, candidate, session, forgetFailures))) return null;
     return { sessionId: session.id, tokens: session.toTokens(candidate) };
   }
 
