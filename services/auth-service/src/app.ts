@@ -16,6 +16,7 @@ import type { AuthConfig } from './config.ts';
 import { createFeatures, hashConcurrencyOf, secretKeysOf } from './features.ts';
 import { accountsRoutes, meRoutes } from './features/accounts/index.ts';
 import { keysRoutes } from './features/keys/index.ts';
+import { notificationsRoutes } from './features/notifications/index.ts';
 import { passwordErrors, passwordFieldErrors, passwordsRoutes } from './features/passwords/index.ts';
 import { serviceClientsRoutes } from './features/service-clients/index.ts';
 import { sessionsRoutes } from './features/sessions/index.ts';
@@ -139,4 +140,5 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   await app.register(passwordsRoutes(features.passwords));
   await app.register(sessionsRoutes(sessions));
   await app.register(serviceClientsRoutes(features.serviceClients));
+  await app.register(notificationsRoutes(features.notifications));
 }

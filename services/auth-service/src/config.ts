@@ -226,6 +226,23 @@ export const settings = {
     min: 60,
     max: 365 * 86_400,
   }),
+  notificationRecipientsPerMinuteMax: integer('NOTIFICATION_RECIPIENTS_PER_MINUTE_MAX', {
+    description:
+      'Users that one sender may tell something in a minute (`POST /api/notifications/`), each as often as it is told; ' +
+      'more is answered 429. Less keeps services from their work; more lets one of them delay everybody’s ' +
+      'notifications: the relay carries some 4,000 a second.',
+    fallback: 20_000,
+    min: 1_000,
+    max: 10_000_000,
+  }),
+  broadcastsPerMinuteMax: integer('BROADCASTS_PER_MINUTE_MAX', {
+    description:
+      'Notifications for everybody that one sender may send in a minute. Each is a write to every socket there is; what ' +
+      'was missed of them is replayed to everybody who comes back.',
+    fallback: 10,
+    min: 1,
+    max: 10_000,
+  }),
   shutdownGraceSeconds: integer('SHUTDOWN_GRACE_SECONDS', {
     description: 'After SIGTERM, requests in flight may take this long, in seconds.',
     fallback: 20,

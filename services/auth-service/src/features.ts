@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { AuthConfig } from './config.ts';
 import { AccountsService } from './features/accounts/index.ts';
 import { KeyRing } from './features/keys/index.ts';
+import { NotificationsService } from './features/notifications/index.ts';
 import { LoginAttempts, type LoginLimits } from './features/login-attempts/index.ts';
 import { PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
 import { SecurityEventPublisher, SecurityLog, type SecurityLogger } from './features/security-events/index.ts';
@@ -42,6 +43,7 @@ export interface Features {
   readonly passwords: PasswordsService;
   readonly accounts: AccountsService;
   readonly serviceClients: ServiceClientsService;
+  readonly notifications: NotificationsService;
 }
 
 /** The first makes, all of them recognise. */
@@ -158,6 +160,14 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     issueAccess: ({ sessionId, ...user }) => sessionOpener.issueAccess(user, sessionId),
     endSessions: (userId) => sessions.endAllSessions(userId, 'client_revoked'),
   });
+  const notifications = new NotificationsService({
+    db,
+    announceEvent,
+    allowance: {
+      recipientsPerMinuteMax: config.notificationRecipientsPerMinuteMax,
+      broadcastsPerMinuteMax: config.broadcastsPerMinuteMax,
+    },
+  });
   return {
     hashQueue,
     keyRing,
@@ -168,5 +178,6 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     passwords,
     accounts,
     serviceClients,
+    notifications,
   };
 }

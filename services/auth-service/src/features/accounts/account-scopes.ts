@@ -1,10 +1,18 @@
-import { SCOPE_ALL_NOTIFICATIONS } from '@infrasignal/shared';
+import {
+  SCOPE_ALL_NOTIFICATIONS,
+  SCOPE_BROADCAST_NOTIFICATIONS,
+  SCOPE_SEND_NOTIFICATIONS,
+} from '@infrasignal/shared';
 import { or, sql } from 'drizzle-orm';
 import { users } from '../../db/schema/index.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
 /** Every scope that can be granted. A scope that no code asks for would be a promise nobody keeps. */
-export const grantableScopes = [SCOPE_ALL_NOTIFICATIONS] as const;
+export const grantableScopes = [
+  SCOPE_ALL_NOTIFICATIONS,
+  SCOPE_SEND_NOTIFICATIONS,
+  SCOPE_BROADCAST_NOTIFICATIONS,
+] as const;
 export type GrantableScope = (typeof grantableScopes)[number];
 
 export interface ScopedAccount {
