@@ -1,16 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Features } from '../features.ts';
-import { metrics } from '../metrics.ts';
+import type { HashQueue } from '../lib/hash-queue.ts';
+import { metrics as definitions } from '../metrics.ts';
 import { readBacklog, type OutboxBacklog } from '../outbox/outbox-repository.ts';
 
 export interface ServiceMetricsOptions {
-  readonly features: Pick<Features, 'sessions'>;
+  readonly features: Pick<Features, 'hashQueue' | 'loginAttempts' | 'securityLog' | 'sessions'>;
 }
 
-async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetricsOptions): Promise<void> {
-  const { outboxRelay, pool } = app;
-  const { sessions } = features;
+function registerOutbox({ metrics, outboxRelay, pool }: FastifyInstance): void {
   // Two metrics of one scrape, one query.
   let reading: Promise<OutboxBacklog> | null = null;
   const readOnce = async (): Promise<OutboxBacklog> => {
@@ -19,16 +18,36 @@ async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetrics
     });
     return reading;
   };
-  app.metrics.read(metrics.outboxEvents, async () => (await readOnce()).count);
-  app.metrics.read(metrics.outboxOldestAge, async () => (await readOnce()).oldestAgeSeconds);
-  app.metrics.read(metrics.relayIsLeading, () => (outboxRelay.isLeading ? 1 : 0));
-  app.metrics.read(metrics.outboxPublishes, () => Object.entries(outboxRelay.stats));
-  app.metrics.read(metrics.refreshes, () => Object.entries(sessions.refreshStats));
-  app.metrics.read(metrics.poolConnections, () => [
+  metrics.read(definitions.outboxEvents, async () => (await readOnce()).count);
+  metrics.read(definitions.outboxOldestAge, async () => (await readOnce()).oldestAgeSeconds);
+  metrics.read(definitions.relayIsLeading, () => (outboxRelay.isLeading ? 1 : 0));
+  metrics.read(definitions.outboxPublishes, () => Object.entries(outboxRelay.stats));
+}
+
+function registerHashes({ metrics }: FastifyInstance, hashQueue: HashQueue): void {
+  metrics.read(definitions.hashesWaiting, () => hashQueue.stats.waiting);
+  metrics.read(definitions.hashesRunning, () => hashQueue.stats.running);
+  metrics.read(definitions.hashPlaces, () => hashQueue.stats.places);
+  metrics.read(definitions.hashes, () => {
+    const { computed, refused, expired, abandoned } = hashQueue.stats;
+    return Object.entries({ computed, refused, expired, abandoned });
+  });
+  hashQueue.onWaited = metrics.histogram(definitions.hashWaitSeconds);
+}
+
+async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetricsOptions): Promise<void> {
+  const { metrics, pool } = app;
+  const { hashQueue, loginAttempts, securityLog, sessions } = features;
+  registerOutbox(app);
+  registerHashes(app, hashQueue);
+  metrics.read(definitions.logins, () => Object.entries(loginAttempts.stats));
+  metrics.read(definitions.securitySigns, () => Object.entries(securityLog.stats));
+  metrics.read(definitions.refreshes, () => Object.entries(sessions.refreshStats));
+  metrics.read(definitions.poolConnections, () => [
     ['idle', pool.idleCount],
     ['busy', pool.totalCount - pool.idleCount],
   ]);
-  app.metrics.read(metrics.poolWaiting, () => pool.waitingCount);
+  metrics.read(definitions.poolWaiting, () => pool.waitingCount);
 }
 
 /** What this service counts, as metrics: everything is kept by whoever does the work, and read at each scrape. */
