@@ -1,5 +1,6 @@
 import { findFreePort } from '@infrasignal/local-stack';
 import { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
+import { ROOMY_NOTIFY_LIMITS } from './notify-limits.ts';
 import { startServiceProcess, type ServiceProcess } from './service-process.ts';
 import type { TestContext } from './test-context.ts';
 import { createDurableDatabase, createTestDatabase, type TestDatabase } from './test-database.ts';
@@ -71,6 +72,7 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
         ...common,
         JWKS_URL: `${auth.url}/.well-known/jwks.json`,
         ALLOWED_ORIGINS: `${url},http://127.0.0.1:${gatewayPort}`,
+        ...ROOMY_NOTIFY_LIMITS,
         ...options.notifyEnv,
       },
     });

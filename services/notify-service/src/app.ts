@@ -24,6 +24,8 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   const app = fastify({
     ...loggingOptions('notify-service', config.logLevel),
     ...serverOptions(),
+    // The nearest hops are ours, and only what they added to X-Forwarded-For is believed.
+    trustProxy: (_address, hop) => hop < config.trustProxyHops,
     // The inherited paths end with a slash, and are asked for both ways.
     routerOptions: { ignoreTrailingSlash: true },
     ...options,

@@ -6,6 +6,7 @@ import {
   logLevels,
   oneOf,
   readConfig,
+  secrets,
   text,
   url,
   type ConfigOf,
@@ -49,12 +50,22 @@ export const settings = {
       'Origins whose pages may open a socket. A client that sends no Origin (not a browser) is not affected.',
     fallback: ['http://localhost:8000', 'http://127.0.0.1:8000'],
   }),
+  trustProxyHops: integer('TRUST_PROXY', {
+    description:
+      'How many proxies in front are trusted to add to `X-Forwarded-For`; 0 ignores the header. Limits by address ' +
+      'count what it says.',
+    fallback: 0,
+    min: 0,
+    max: 10,
+  }),
   logLevel: oneOf('LOG_LEVEL', logLevels, {
     description: 'The least severe log line that is written.',
     fallback: 'info',
   }),
   shutdownGraceSeconds: integer('SHUTDOWN_GRACE_SECONDS', {
-    description: 'After SIGTERM, sockets have this long to be closed in order; then the process ends regardless.',
+    description:
+      'After SIGTERM, sockets have this long to be closed in order; then the process ends regardless. Must be below ' +
+      'what the orchestrator grants (30 s in Kubernetes, 10 s in Compose unless told otherwise).',
     fallback: 10,
     min: 1,
     max: 3_600,
@@ -66,6 +77,14 @@ export const settings = {
     fallback: 1_000,
     min: 1,
     max: 100_000,
+  }),
+  recentEventsMax: integer('RECENT_EVENTS_MAX', {
+    description:
+      'Newest events that are kept in memory, where clients that come back find what they missed. Smaller asks the ' +
+      'broker for it, client by client; larger takes about 1.5 KB for each, and 16 MiB of stored events at most.',
+    fallback: 20_000,
+    min: 1,
+    max: 1_000_000,
   }),
   socketQueueBytesMax: integer('SOCKET_QUEUE_BYTES_MAX', {
     description:
@@ -87,6 +106,75 @@ export const settings = {
     fallback: 10,
     min: 1,
     max: 3_600,
+  }),
+  drainSocketsPerSecond: integer('DRAIN_SOCKETS_PER_SECOND', {
+    description:
+      'After SIGTERM, sockets are closed at this pace, or faster if they would not fit into the grace period. What ' +
+      'the other nodes can let in; smaller makes a restart last longer, larger is felt by everybody on them.',
+    fallback: 500,
+    min: 1,
+    max: 1_000_000,
+  }),
+  socketsMax: integer('SOCKETS_MAX', {
+    description:
+      'Sockets of this node; further handshakes get 503. Smaller needs more nodes; larger than memory allows ends in ' +
+      'a crash that all of them feel.',
+    fallback: 20_000,
+    min: 1,
+    max: 1_000_000,
+  }),
+  socketsPerUserMax: integer('SOCKETS_PER_USER_MAX', {
+    description:
+      'Sockets of one user over all nodes; one more closes the oldest (4502). Smaller cuts off people with many ' +
+      'devices and tabs; larger lets one account hold that many connections. Services are users too.',
+    fallback: 10,
+    min: 1,
+    max: 100_000,
+  }),
+  socketsPerAddressMax: integer('SOCKETS_PER_ADDRESS_MAX', {
+    description:
+      'Sockets of one address (IPv6: one /64) at this node; further handshakes get 429. Smaller locks out companies ' +
+      'and mobile networks behind one address; larger lets one machine fill the node.',
+    fallback: 1_000,
+    min: 1,
+    max: 1_000_000,
+  }),
+  handshakesPerSecondMax: integer('HANDSHAKES_PER_SECOND_MAX', {
+    description:
+      'Handshakes in a second, and at once, that this node looks at; the others get 503. Smaller makes a return after ' +
+      'a restart last longer; larger delays notifications of those who are connected during one.',
+    fallback: 500,
+    min: 1,
+    max: 1_000_000,
+  }),
+  handshakesPerAddressPerSecondMax: integer('HANDSHAKES_PER_ADDRESS_PER_SECOND_MAX', {
+    description:
+      'The same for one address (IPv6: one /64); the others get 429. Smaller is felt by companies behind one address ' +
+      'after a restart; larger lets one machine use up what the node can do.',
+    fallback: 100,
+    min: 1,
+    max: 1_000_000,
+  }),
+  messagesPerSecondMax: integer('MESSAGES_PER_SECOND_MAX', {
+    description:
+      'Messages in a second, and at once, that one socket may send; more close it (4429). Clients send a pong every ' +
+      '25 s and a token every few minutes.',
+    fallback: 20,
+    min: 1,
+    max: 10_000,
+  }),
+  eventLoopDelayMsMax: integer('EVENT_LOOP_DELAY_MS_MAX', {
+    description:
+      'While the event loop is later than this on average, handshakes get 503. Smaller refuses clients for a passing ' +
+      'burst; larger goes on taking them in while those who are connected wait.',
+    fallback: 250,
+    min: 10,
+    max: 60_000,
+  }),
+  ticketKeys: secrets('TICKET_KEYS', {
+    description:
+      'Keys of reconnect tickets, the same on all nodes; the first gives tickets, all are good. Without any, each ' +
+      'process makes its own, and a ticket spares a signature check at the node that gave it only.',
   }),
 } satisfies SettingTable;
 

@@ -1,16 +1,21 @@
 import type { AccessTokenClaims } from '@infrasignal/shared';
 import { InvalidTokenError, type AccessTokenVerifier, type JwksKeySource } from '@infrasignal/token-verifier';
 import type { Hub } from '../hub/hub.ts';
+import { increment } from '../hub/hub-stats.ts';
 import type { EventConsumer } from '../relay/event-consumer.ts';
 import { checkOrigin, invalidToken, missingToken, notReady } from './handshake.ts';
+import type { GatewayStats } from './gateway-stats.ts';
 import { publicListener, tokenListener, type Listener } from './listener.ts';
+import { readVerifiedToken, type ReconnectTickets } from './reconnect-tickets.ts';
 
 /** What a client that is refused for now should wait, in whole seconds: a broker restart takes about as long. */
 const RETRY_AFTER_SECONDS = 1;
 
 export interface AdmissionControlOptions {
   readonly accessTokens: Pick<AccessTokenVerifier, 'verify'>;
-  readonly keys: Pick<JwksKeySource, 'isLoaded'>;
+  readonly keys: Pick<JwksKeySource, 'isLoaded' | 'find'>;
+  readonly tickets: ReconnectTickets;
+  readonly stats: GatewayStats;
   readonly consumer: Pick<EventConsumer, 'isReady'>;
   readonly hub: Pick<Hub, 'isRevoked'>;
   readonly allowedOrigins: readonly string[];
@@ -22,6 +27,10 @@ export interface AdmissionControlOptions {
 export interface Applicant {
   /** The access token; null when none was sent. */
   readonly token: string | null;
+  /** The reconnect ticket that came with it, if any. */
+  readonly ticket?: string | null;
+  /** As `request.ip` tells it. */
+  readonly address: string;
   /** The `Origin` header. */
   readonly origin: string | undefined;
   /** True when the connection can carry control frames and a cursor: `infrasignal.v1`, server-sent events. */
@@ -46,31 +55,42 @@ export class AdmissionControl {
   }
 
   /** @throws ProblemError 401, 403 or 503 */
-  async admit({ token, origin, hasControlFrames }: Applicant): Promise<Listener> {
-    const { allowedOrigins, hasPublicFeed } = this.#options;
+  async admit(applicant: Applicant): Promise<Listener> {
+    const { allowedOrigins, hasPublicFeed, hub, tickets } = this.#options;
+    const { token, ticket = null, origin } = applicant;
     const isPublic = token === null && hasPublicFeed;
     if (!isPublic) checkOrigin(origin, allowedOrigins);
     if (token === null && !isPublic) throw missingToken();
     this.#checkReady();
-    if (token === null) return publicListener(hasControlFrames);
-    const claims = await this.verify(token);
+    if (token === null) return publicListener(applicant);
+    const claims = await this.#verifyWithTicket(token, ticket);
+    if (hub.isRevoked(claims.sid)) throw invalidToken();
     // Asked again: verifying may have had to wait for a key.
     this.#checkReady();
-    return tokenListener(claims, hasControlFrames);
+    return tokenListener(claims, tickets.issue(token), applicant);
   }
 
   /**
-   * The claims of an access token that is good now, of a session that has not ended.
+   * The claims of an access token that is good now, but for its session: ask the hub whether that has ended.
    * @throws ProblemError 401, or 503 while there is no key to verify with
    */
   async verify(token: string): Promise<AccessTokenClaims> {
-    const { accessTokens, hub, keys } = this.#options;
+    const { accessTokens, keys } = this.#options;
     if (!keys.isLoaded) throw notReady(RETRY_AFTER_SECONDS);
-    const claims = await accessTokens.verify(token).catch((error: unknown) => {
+    return accessTokens.verify(token).catch((error: unknown) => {
       throw error instanceof InvalidTokenError ? invalidToken(error) : error;
     });
-    if (hub.isRevoked(claims.sid)) throw invalidToken();
-    return claims;
+  }
+
+  /** As `verify`, without the signature check when a ticket says that it was done. A ticket that does not is no error. */
+  async #verifyWithTicket(token: string, ticket: string | null): Promise<AccessTokenClaims> {
+    const { keys, stats, tickets } = this.#options;
+    if (ticket === null) return this.verify(token);
+    const verified = tickets.isFor(token, ticket) ? readVerifiedToken(token, Date.now()) : null;
+    // A key that was withdrawn takes the tokens that it signed along.
+    const isGood = verified !== null && (await keys.find(verified.kid)) !== null;
+    increment(stats.tickets, isGood ? 'accepted' : 'unknown');
+    return isGood ? verified.claims : this.verify(token);
   }
 
   /** A node that does not see new events, or does not know which sessions ended, takes nobody in. */

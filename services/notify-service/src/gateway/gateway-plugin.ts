@@ -1,18 +1,25 @@
 import websocket from '@fastify/websocket';
-import { SUBPROTOCOL } from '@infrasignal/shared';
+import { closeCodes, SUBPROTOCOL } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
+import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
 import { increment } from '../hub/hub-stats.ts';
+import { UserSockets } from '../hub/user-sockets.ts';
 import { AdmissionControl } from './admission.ts';
+import { drain, planDrain } from './drain.ts';
+import { EventLoopWatch } from './event-loop-watch.ts';
 import { gatewayErrors } from './gateway-errors.ts';
 import { createGatewayStats, type GatewayStats } from './gateway-stats.ts';
 import { checkQuery, checkUpgrade, readProtocols, readToken } from './handshake.ts';
 import { Joiner } from './joiner.ts';
 import type { Listener } from './listener.ts';
-import { startSocketSession } from './socket-session.ts';
-import { encodeTextFrame } from './text-frame.ts';
+import { LoadGate } from './load-gate.ts';
+import { sendError, type ConnectionContext, type OpenConnection } from './open-connection.ts';
+import { ReconnectTickets } from './reconnect-tickets.ts';
+import { SocketAnnouncer } from './socket-announcer.ts';
+import { SocketSession } from './socket-session.ts';
 
 const ROUTE = '/ws/notifications';
 
@@ -21,12 +28,6 @@ const INBOUND_BYTES_MAX = 16_384;
 
 /** A message in more pieces than this is an attack: the largest one fits in twelve packets. */
 const INBOUND_FRAGMENTS_MAX = 64;
-
-/** Clients of a node that closes come back at a random moment within this time, so that the others are not stormed. */
-const RECONNECT_WINDOW_MS = 5_000;
-
-/** Sockets have this long to answer the close of the node; well below any grace period. */
-const DRAIN_TIMEOUT_MS = 4_000;
 
 /** A peer that broke the protocol has this long to answer our close; then its connection is dropped. */
 const CLOSE_TIMEOUT_MS = 3_000;
@@ -44,10 +45,9 @@ const WEB_SOCKET_OPTIONS = {
 declare module 'fastify' {
   interface FastifyInstance {
     gatewayStats: GatewayStats;
-    /** Who may listen to what; for every route that lets somebody. */
-    admission: AdmissionControl;
-    /** Brings connections with a cursor in, whatever carries them. */
-    joiner: Joiner;
+    eventLoopWatch: EventLoopWatch;
+    /** What every route needs that lets somebody listen: `gate` first, then `admission`, then `openConnection`. */
+    connectionContext: ConnectionContext;
   }
   interface FastifyRequest {
     /** Set once a handshake has been accepted. */
@@ -67,23 +67,68 @@ function readAfter({ after }: Query): string | null {
   return typeof after === 'string' ? after : '';
 }
 
-async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promise<void> {
-  const { accessTokens, feedResume, hub, eventConsumer, jwksKeys, ownResume } = app;
-  const admission = new AdmissionControl({
-    accessTokens,
-    keys: jwksKeys,
-    consumer: eventConsumer,
-    hub,
-    allowedOrigins: config.allowedOrigins,
-    hasPublicFeed: config.isDebug,
-  });
+function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoopWatch): ConnectionContext {
+  const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, ownResume } = app;
   const stats = createGatewayStats();
-  const pingIntervalMs = config.pingIntervalSeconds * 1_000;
-  const joiner = new Joiner({ consumer: eventConsumer, ownResume, feedResume, pingIntervalMs });
+  const tickets = new ReconnectTickets(config.ticketKeys);
+  const now = (): number => performance.now();
+  return {
+    hub,
+    stats,
+    tickets,
+    log,
+    joiner: new Joiner({
+      consumer: eventConsumer,
+      ownResume,
+      feedResume,
+      pingIntervalMs: config.pingIntervalSeconds * 1_000,
+    }),
+    admission: new AdmissionControl({
+      accessTokens,
+      keys: jwksKeys,
+      consumer: eventConsumer,
+      tickets,
+      hub,
+      stats,
+      allowedOrigins: config.allowedOrigins,
+      hasPublicFeed: config.isDebug,
+    }),
+    gate: new LoadGate({ ...config, sockets: hub, eventLoop, now }),
+    userSockets: new UserSockets<OpenConnection>({
+      limit: config.socketsPerUserMax,
+      nodeId: randomUUID(),
+      clock: { now },
+      timeOfDay: Date.now,
+      evict: (open) => {
+        sendError(hub, open, 'too_many_sockets', false);
+        hub.close(open.connection, closeCodes.tooManySockets);
+      },
+    }),
+  };
+}
+
+/** What runs beside the sockets, for as long as the service does. */
+function runAlong(app: FastifyInstance, eventLoop: EventLoopWatch, { stats, userSockets }: ConnectionContext): void {
+  const announcer = new SocketAnnouncer({ broker: app.broker, userSockets, stats });
+  app.addHook('onReady', async () => {
+    eventLoop.start();
+    announcer.start();
+  });
+  app.addHook('onClose', async () => {
+    announcer.stop();
+    eventLoop.stop();
+  });
+}
+
+async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promise<void> {
+  const eventLoop = new EventLoopWatch();
+  const context = createContext(app, config, eventLoop);
+  const { admission, gate, hub, stats } = context;
   app.decorate('gatewayStats', stats);
-  app.decorate('admission', admission);
-  app.decorate('joiner', joiner);
+  app.decorate('eventLoopWatch', eventLoop);
+  app.decorate('connectionContext', context);
   app.decorateRequest('listener', null);
+  runAlong(app, eventLoop, context);
 
   await app.register(websocket, {
     options: WEB_SOCKET_OPTIONS,
@@ -96,22 +141,22 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
     },
     preClose: (done) => {
       admission.close();
-      void drain(app).finally(done);
+      const plan = planDrain(hub.size, config.shutdownGraceSeconds * 1_000, config.drainSocketsPerSecond);
+      app.log.info({ sockets: hub.size, ...plan }, 'closing sockets');
+      void drain(hub, plan).finally(done);
     },
   });
 
-  /** Everything that can refuse a handshake does so here, before the upgrade. */
+  /** Everything that can refuse a handshake does so here, before the upgrade; the cheapest first. */
   async function admit(request: FastifyRequest): Promise<Listener> {
-    const { headers } = request;
+    const { headers, ip: address } = request;
     if (!request.ws) throw new ProblemError(gatewayErrors.upgrade_required, { headers: { upgrade: 'websocket' } });
+    gate.check(address);
     checkUpgrade(headers);
     checkQuery(request.query as Query);
-    const protocols = readProtocols(headers['sec-websocket-protocol']);
-    return admission.admit({
-      token: readToken(headers.authorization, protocols),
-      origin: headers.origin,
-      hasControlFrames: protocols.hasControlFrames,
-    });
+    const { hasControlFrames, ticket, ...protocols } = readProtocols(headers['sec-websocket-protocol']);
+    const token = readToken(headers.authorization, protocols);
+    return admission.admit({ token, ticket, address, origin: headers.origin, hasControlFrames });
   }
 
   app.route({
@@ -130,30 +175,22 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
     handler: () => {
       throw new ProblemError(gatewayErrors.upgrade_required, { headers: { upgrade: 'websocket' } });
     },
-    wsHandler: (socket, request) => {
+    wsHandler: (webSocket, request) => {
       const { listener } = request;
       if (listener === null) throw new Error('a socket reached its handler without having been accepted');
-      const options = { hub, joiner, stats, log: request.log };
-      startSocketSession(options, socket, request.raw.socket, listener, readAfter(request.query as Query));
+      SocketSession.start({
+        context: { ...context, log: request.log },
+        webSocket,
+        stream: request.raw.socket,
+        listener,
+        after: readAfter(request.query as Query),
+        messagesPerSecondMax: config.messagesPerSecondMax,
+      });
     },
   });
 }
 
-/** Sends every socket away, tells those who understand when to come back, and waits until they are gone. */
-async function drain(app: FastifyInstance): Promise<void> {
-  const { hub } = app;
-  app.log.info({ sockets: hub.size }, 'closing sockets');
-  hub.drain(encodeTextFrame({ type: 'reconnect', window_ms: RECONNECT_WINDOW_MS }));
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
-  });
-  await Promise.race([hub.whenEmpty(), timeout]);
-  clearTimeout(timer);
-  hub.terminateAll();
-}
-
-/** The WebSocket edge: `/ws/notifications`. */
+/** The WebSocket edge: `/ws/notifications`, and what other ways to listen share with it. */
 export const gatewayPlugin = fp(gateway, {
   name: 'gateway',
   fastify: '5.x',

@@ -1,4 +1,4 @@
-import { BEARER_SUBPROTOCOL_PREFIX, commonErrors, SUBPROTOCOL } from '@infrasignal/shared';
+import { BEARER_SUBPROTOCOL_PREFIX, commonErrors, SUBPROTOCOL, TICKET_SUBPROTOCOL_PREFIX } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import type { IncomingHttpHeaders } from 'node:http';
 import { gatewayErrors } from './gateway-errors.ts';
@@ -19,6 +19,7 @@ export interface OfferedProtocols {
   /** The client speaks `infrasignal.v1`. */
   readonly hasControlFrames: boolean;
   readonly token: string | null;
+  readonly ticket: string | null;
 }
 
 /** @throws ProblemError 400 or 426 for what is not a WebSocket handshake of RFC 6455 section 4.2.1. */
@@ -50,11 +51,17 @@ export function checkOrigin(origin: string | undefined, allowed: readonly string
 export function readProtocols(header: string | undefined): OfferedProtocols {
   const offered = (header ?? '').split(',').map((name) => name.trim());
   const hasControlFrames = offered.includes(SUBPROTOCOL);
-  const bearer = offered.filter((name) => name.startsWith(BEARER_SUBPROTOCOL_PREFIX));
-  if (bearer.length > 1) throw new ProblemError(gatewayErrors.invalid_handshake);
-  const token = bearer[0]?.slice(BEARER_SUBPROTOCOL_PREFIX.length) ?? null;
-  if (token !== null && !hasControlFrames) throw new ProblemError(gatewayErrors.subprotocol_required);
-  return { hasControlFrames, token };
+  const token = findValue(offered, BEARER_SUBPROTOCOL_PREFIX);
+  const ticket = findValue(offered, TICKET_SUBPROTOCOL_PREFIX);
+  if ((token ?? ticket) !== null && !hasControlFrames) throw new ProblemError(gatewayErrors.subprotocol_required);
+  return { hasControlFrames, token, ticket };
+}
+
+/** What follows a prefix in the one name that begins with it. */
+function findValue(offered: readonly string[], prefix: string): string | null {
+  const [name, ...others] = offered.filter((candidate) => candidate.startsWith(prefix));
+  if (others.length > 0) throw new ProblemError(gatewayErrors.invalid_handshake);
+  return name?.slice(prefix.length) ?? null;
 }
 
 /**
@@ -73,7 +80,10 @@ export function readBearer(authorization: string | undefined): string | null {
  * The access token of a handshake, from `Authorization` or from the subprotocols.
  * @throws ProblemError 401 as {@link readBearer}, and for two different tokens
  */
-export function readToken(authorization: string | undefined, protocols: OfferedProtocols): string | null {
+export function readToken(
+  authorization: string | undefined,
+  protocols: Pick<OfferedProtocols, 'token'>,
+): string | null {
   const token = readBearer(authorization);
   if (token !== null && protocols.token !== null && protocols.token !== token) throw invalidToken();
   return token ?? protocols.token;

@@ -47,7 +47,7 @@ export class Joiner {
     return { greeting: this.#greeting(listener, plan), replay, lastSeq, seenThrough, outcome };
   }
 
-  #greeting({ userId, sessionId, expiresAtMs }: Listener, plan: JoinPlan): ConnectedFrame {
+  #greeting({ userId, sessionId, expiresAtMs, ticket }: Listener, plan: JoinPlan): ConnectedFrame {
     return {
       type: 'connected',
       user_id: userId,
@@ -58,6 +58,7 @@ export class Joiner {
       ...(plan.failure === null ? {} : { reason: plan.failure }),
       ping_ms: this.#options.pingIntervalMs,
       expires_at: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
+      ...(ticket === null ? {} : { ticket }),
     };
   }
 }

@@ -11,23 +11,39 @@ export interface Listener {
   readonly audience: Audience;
   /** True for `infrasignal.v1`. */
   readonly hasControlFrames: boolean;
+  /** Where it comes from. */
+  readonly address: string;
+  /** Spares the check of the same token's signature next time; null on the public feed. */
+  readonly ticket: string | null;
 }
+
+/** What is known of a listener whatever it may hear. */
+export type ListenerOrigin = Pick<Listener, 'hasControlFrames' | 'address'>;
 
 /** DEBUG's public feed: no account, every notification. */
-export function publicListener(hasControlFrames: boolean): Listener {
-  return { userId: null, sessionId: null, expiresAtMs: null, audience: { kind: 'everything' }, hasControlFrames };
+export function publicListener({ hasControlFrames, address }: ListenerOrigin): Listener {
+  const nobody = { userId: null, sessionId: null, expiresAtMs: null, ticket: null };
+  return { ...nobody, audience: { kind: 'everything' }, hasControlFrames, address };
 }
 
-/** The holder of a valid access token: hears its own events, or everybody's with the scope for it. */
-export function tokenListener(claims: AccessTokenClaims, hasControlFrames: boolean): Listener {
-  const seesAll = hasScope(claims, SCOPE_ALL_NOTIFICATIONS);
+/** The holder of a valid access token. */
+export function tokenListener(claims: AccessTokenClaims, ticket: string, origin: ListenerOrigin): Listener {
+  const { hasControlFrames, address } = origin;
   return {
     userId: claims.user_id,
     sessionId: claims.sid,
     expiresAtMs: claims.exp * 1_000,
-    audience: seesAll ? { kind: 'everything' } : { kind: 'user', userId: claims.user_id },
+    audience: audienceOf(claims),
     hasControlFrames,
+    address,
+    ticket,
   };
+}
+
+/** Whose events the holder of a token hears: their own, or everybody's with the scope for it. */
+export function audienceOf(claims: AccessTokenClaims): Audience {
+  const seesAll = hasScope(claims, SCOPE_ALL_NOTIFICATIONS);
+  return seesAll ? { kind: 'everything' } : { kind: 'user', userId: claims.user_id };
 }
 
 /** In which form this listener is sent events. */

@@ -1,17 +1,26 @@
-import { closeCodes } from '@infrasignal/shared';
+import { closeCodes, type SocketErrorCode } from '@infrasignal/shared';
 import type { FastifyBaseLogger } from 'fastify';
-import type { Connection } from '../hub/connection.ts';
+import type { Connection, Expiry } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
 import type { Frame, SocketPort, Variant } from '../hub/ports.ts';
+import type { UserSockets } from '../hub/user-sockets.ts';
 import { JoinAbandonedError } from '../relay/resume.ts';
+import type { AdmissionControl } from './admission.ts';
 import type { GatewayStats } from './gateway-stats.ts';
 import type { Joiner } from './joiner.ts';
 import type { Listener } from './listener.ts';
+import type { LoadGate } from './load-gate.ts';
+import type { ReconnectTickets } from './reconnect-tickets.ts';
 
+/** What connections of any kind share on this node. */
 export interface ConnectionContext {
   readonly hub: Hub;
   readonly joiner: Joiner;
+  readonly admission: AdmissionControl;
+  readonly tickets: ReconnectTickets;
+  readonly gate: LoadGate;
+  readonly userSockets: UserSockets<OpenConnection>;
   readonly stats: GatewayStats;
   readonly log: FastifyBaseLogger;
 }
@@ -25,25 +34,60 @@ export interface Carrier {
   encode(frame: object): Frame;
 }
 
+/** A connection with the way to speak to it. */
+export interface OpenConnection {
+  readonly connection: Connection;
+  readonly carrier: Carrier;
+}
+
 /**
- * Registers an accepted listener with the hub and, if it holds cursors, brings it in: greeting, replay, live. Whoever
- * calls tells the hub of signs of life (`heard`) and of the end (`closed`).
+ * Registers an accepted listener with the hub and with what counts connections and, if it holds cursors, brings it in:
+ * greeting, replay, live. Whoever calls tells the hub of signs of life (`heard`) and of the end (`closed`).
  *
  * @param after the cursor that the client gave, null for none
  */
-export function openConnection(context: ConnectionContext, carrier: Carrier, listener: Listener, after: string | null): Connection {
-  const { hub } = context;
-  const { audience, expiresAtMs, hasControlFrames, sessionId } = listener;
+export function openConnection(
+  context: ConnectionContext,
+  carrier: Carrier,
+  listener: Listener,
+  after: string | null,
+): Connection {
+  const { gate, hub, userSockets } = context;
+  const { address, audience, expiresAtMs, hasControlFrames, sessionId, userId } = listener;
+  const leave = gate.enter(address);
   const connection = hub.open({
     audience,
     sessionId,
     variant: carrier.variant,
     port: carrier.port,
     isResumable: hasControlFrames,
-    expiresInMs: expiresAtMs === null ? null : expiresAtMs - Date.now(),
+    expiry: expiresAtMs === null ? null : expiryOf(carrier, hasControlFrames, expiresAtMs),
+    onGone: () => {
+      leave();
+      if (counted !== null) userSockets.closed(counted);
+    },
   });
+  const counted = userId === null ? null : userSockets.opened(userId, { connection, carrier });
   if (hasControlFrames) void join(context, carrier, connection, listener, after);
   return connection;
+}
+
+/** The end of a right to listen as the hub needs it, with the warning for those who understand it. */
+export function expiryOf(carrier: Carrier, hasControlFrames: boolean, expiresAtMs: number): Expiry {
+  const warning = (): Frame =>
+    carrier.encode({ type: 'token_expiring', expires_at: new Date(expiresAtMs).toISOString() });
+  return { inMs: expiresAtMs - Date.now(), warning: hasControlFrames ? warning : null };
+}
+
+/** Tells a client what was not done; old clients know no errors. */
+export function sendError(
+  hub: Hub,
+  { carrier, connection }: OpenConnection,
+  code: SocketErrorCode,
+  isRetryable: boolean,
+): void {
+  if (!connection.isResumable) return;
+  hub.send(connection, carrier.encode({ type: 'error', code, retryable: isRetryable }));
 }
 
 async function join(

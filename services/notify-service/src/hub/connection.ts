@@ -7,6 +7,14 @@ import type { WheelTimer } from './timing-wheel.ts';
  */
 export type ConnectionState = 'joining' | 'live' | 'closing' | 'closed';
 
+/** The end of the right to listen. */
+export interface Expiry {
+  /** Milliseconds from now. */
+  readonly inMs: number;
+  /** Makes what the peer is told shortly before; null for a peer that would not understand. */
+  readonly warning: (() => Frame) | null;
+}
+
 export interface ConnectionOptions {
   readonly audience: Audience;
   /** The session whose token opened it; null on the public feed. */
@@ -18,8 +26,10 @@ export interface ConnectionOptions {
    * without one is kept, because for it a reconnect is what loses events.
    */
   readonly isResumable: boolean;
-  /** When the right to listen ends, in milliseconds from now; null: never. */
-  readonly expiresInMs: number | null;
+  /** When the right to listen ends; null: never. */
+  readonly expiry: Expiry | null;
+  /** Called once, when the connection is gone. */
+  readonly onGone?: (connection: Connection) => void;
 }
 
 /** One socket as the hub sees it. Only the hub changes it. */
@@ -36,8 +46,10 @@ export class Connection {
   seenThrough = 0;
   /** Places of the user's log since `lastSeq` that hold no valid event: the next `seq` may jump over as many. */
   skippedSeqs = 0;
-  /** What arrived while joining. */
+  /** Events that arrived while joining. */
   waiting: HubEvent[] = [];
+  /** Control frames that became due while joining: the greeting is the first of all. */
+  held: Frame[] = [];
   /** Frames that are due, not yet written. */
   queue: Frame[] = [];
   queuedBytes = 0;
@@ -47,6 +59,8 @@ export class Connection {
   /** Runs while an answer is awaited: to a ping, or to our closing. */
   deadlineTimer: WheelTimer | null = null;
   expiryTimer: WheelTimer | null = null;
+  warningTimer: WheelTimer | null = null;
+  readonly onGone: ((connection: Connection) => void) | undefined;
 
   constructor(options: ConnectionOptions) {
     this.audience = options.audience;
@@ -54,6 +68,7 @@ export class Connection {
     this.variant = options.variant;
     this.port = options.port;
     this.isResumable = options.isResumable;
+    this.onGone = options.onGone;
     this.state = options.isResumable ? 'joining' : 'live';
   }
 

@@ -1,5 +1,5 @@
 import { closeCodes, type CloseCode } from '@infrasignal/shared';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { Connection, type ConnectionOptions, type Expiry } from './connection.ts';
 import { ConnectionIndex } from './connection-index.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
 import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
@@ -25,6 +25,8 @@ export interface HubOptions {
   readonly pongTimeoutMs: number;
   /** Bytes that one socket may leave unread, in this process. */
   readonly queueBytesMax: number;
+  /** A peer is told this long before its right to listen ends. */
+  readonly expiryWarningMs: number;
   /** How long the end of a session is remembered: until no access token of it can be alive. */
   readonly revocationLifeMs: number;
 }
@@ -62,6 +64,11 @@ export class Hub {
     return this.#index.size;
   }
 
+  /** Those sockets. */
+  get connections(): ReadonlySet<Connection> {
+    return this.#index.all;
+  }
+
   /** The newest event of a user that passed through this node, as far as it is remembered. */
   findNewest(userId: number): NewestSequence | null {
     return this.#newest.find(userId);
@@ -73,16 +80,26 @@ export class Hub {
     this.#index.add(connection);
     this.stats.opened += 1;
     this.#schedulePing(connection, this.#firstPingMs());
-    if (options.expiresInMs !== null) {
-      connection.expiryTimer = this.#options.wheel.schedule(options.expiresInMs, () => {
-        this.close(connection, closeCodes.tokenExpired);
-      });
-    }
+    if (options.expiry !== null) this.renew(connection, options.expiry);
     // The session may have ended between the check of its token and now.
     if (options.sessionId !== null && this.isRevoked(options.sessionId)) {
       this.close(connection, closeCodes.sessionRevoked);
     }
     return connection;
+  }
+
+  /** Sets anew when the right to listen ends. */
+  renew(connection: Connection, { inMs, warning }: Expiry): void {
+    if (!connection.isOpen) return;
+    const { expiryWarningMs, wheel } = this.#options;
+    for (const timer of [connection.expiryTimer, connection.warningTimer]) if (timer !== null) wheel.cancel(timer);
+    connection.expiryTimer = wheel.schedule(inMs, () => {
+      this.close(connection, closeCodes.tokenExpired);
+    });
+    if (warning === null) return;
+    connection.warningTimer = wheel.schedule(inMs - expiryWarningMs, () => {
+      this.send(connection, warning());
+    });
   }
 
   /** Ends joining: greeting, replay, then what arrived meanwhile, without what the replay already brought. */
@@ -100,9 +117,11 @@ export class Hub {
     this.stats.replayed += replayed.length;
     for (const frame of replayed) connection.allowanceBytes += frame.byteLength;
     for (const frame of [admission.greeting, ...replayed]) this.#enqueue(connection, frame);
-    const { waiting } = connection;
+    const { held, waiting } = connection;
+    connection.held = [];
     connection.waiting = [];
     for (const event of waiting) this.#deliver(connection, event);
+    for (const frame of held) this.#enqueue(connection, frame);
   }
 
   /** Hands an event to everybody who may see it. The same event may come again: it is dropped. */
@@ -162,9 +181,10 @@ export class Hub {
     connection.deadlineTimer = null;
   }
 
-  /** Sends a control frame, in order with everything else. */
+  /** Sends a control frame, in order with everything else; while joining, it waits for the greeting. */
   send(connection: Connection, frame: Frame): void {
-    if (connection.isOpen) this.#enqueue(connection, frame);
+    if (connection.state === 'joining') connection.held.push(frame);
+    else this.#enqueue(connection, frame);
   }
 
   /** Closes a socket for a reason. It gets nothing more, and is dropped if it does not answer. */
@@ -190,16 +210,15 @@ export class Hub {
     connection.state = 'closed';
     connection.takeQueue();
     this.#index.remove(connection);
+    connection.onGone?.(connection);
     if (this.size > 0) return;
     for (const listener of this.#emptyListeners.splice(0)) listener();
   }
 
-  /** Sends everybody away: those who understand it hear first when to come back. */
-  drain(farewell: Frame): void {
-    for (const connection of this.#index.all) {
-      if (connection.isResumable) this.send(connection, farewell);
-      this.close(connection, closeCodes.goingAway);
-    }
+  /** Sends a socket to another node; one that understands it hears first when to come back. */
+  sendAway(connection: Connection, farewell: Frame): void {
+    if (connection.isResumable) this.send(connection, farewell);
+    this.close(connection, closeCodes.goingAway);
   }
 
   /** Drops whatever is still there. */
@@ -264,7 +283,9 @@ export class Hub {
   #release(connection: Connection): void {
     this.#index.silence(connection);
     connection.waiting = [];
-    for (const timer of [connection.pingTimer, connection.deadlineTimer, connection.expiryTimer]) {
+    connection.held = [];
+    const { deadlineTimer, expiryTimer, pingTimer, warningTimer } = connection;
+    for (const timer of [deadlineTimer, expiryTimer, pingTimer, warningTimer]) {
       if (timer !== null) this.#options.wheel.cancel(timer);
     }
   }

@@ -16,6 +16,9 @@ import { StreamReader } from '../relay/stream-reader.ts';
 const WHEEL_TICK_MS = 250;
 const WHEEL_SLOTS = 512;
 
+/** Time for a client to fetch a fresh token, also on a poor network; longer would outlast short-lived tokens. */
+const EXPIRY_WARNING_MS = 30_000;
+
 /** 1 MiB of stored events: about 2,500 of them, more than a resume may bring by number unless they are large. */
 const RESUME_BYTES_MAX = 1_048_576;
 
@@ -24,6 +27,7 @@ const RESUME_DURATION_MS_MAX = 10_000;
 
 declare module 'fastify' {
   interface FastifyInstance {
+    broker: Broker;
     hub: Hub;
     eventConsumer: EventConsumer;
     ownResume: OwnResume;
@@ -45,6 +49,7 @@ function createHub(config: Config): { hub: Hub; stop: () => void } {
     pingIntervalMs: config.pingIntervalSeconds * 1_000,
     pongTimeoutMs: config.pongTimeoutSeconds * 1_000,
     queueBytesMax: config.socketQueueBytesMax,
+    expiryWarningMs: EXPIRY_WARNING_MS,
     revocationLifeMs: REVOCATION_LIFE_MS,
   });
   return {
@@ -67,6 +72,7 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
     bytesMax: RESUME_BYTES_MAX,
     durationMsMax: RESUME_DURATION_MS_MAX,
   };
+  app.decorate('broker', broker);
   app.decorate('hub', hub);
   app.decorate('eventConsumer', consumer);
   app.decorate('ownResume', new OwnResume(reader, decoder, hub, limits));

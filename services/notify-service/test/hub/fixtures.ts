@@ -57,6 +57,7 @@ export class HubWorld {
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       queueBytesMax: 1_000,
+      expiryWarningMs: 30_000,
       revocationLifeMs: 60_000,
       ...changes,
     });
@@ -92,7 +93,7 @@ export function openConnection(
     variant: 'own',
     port,
     isResumable: true,
-    expiresInMs: null,
+    expiry: null,
     ...changes,
   });
   return { port, connection };

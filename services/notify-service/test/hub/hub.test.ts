@@ -221,37 +221,79 @@ t.test('R9 pings come every 25 s, from the first one on, and not for all sockets
   t.ok(pings >= 9 && pings <= 10, `${pings} pings in 250 s`);
 });
 
-t.test('R6 when the token expires the socket is closed, not before', async (t) => {
-  const world = new HubWorld();
-  const { port, connection } = open(world, { expiresInMs: 20_000 });
+t.test('R6 when the token expires the socket is warned, and closed then, not before', async (t) => {
+  const world = new HubWorld({ pingIntervalMs: 1_000_000 });
+  const { port, connection } = open(world, { expiry: { inMs: 40_000, warning: () => Buffer.from('expiring') } });
   world.hub.admit(connection, admission(0));
-  world.pass(19_900);
+  world.pass(9_900);
+  world.turn();
+  t.same(port.texts, ['connected']);
+  world.pass(700);
+  world.turn();
+  t.same(port.texts, ['connected', 'expiring']);
+  world.pass(29_300);
   t.same(port.closes, []);
   world.pass(700);
   t.same(port.closes, [closeCodes.tokenExpired]);
-  const expired = open(world, { expiresInMs: -5 });
+  const expired = open(world, { expiry: { inMs: -5, warning: () => Buffer.from('expiring') } });
   world.pass(500);
   t.same(expired.port.closes, [closeCodes.tokenExpired]);
+  t.same(expired.port.texts, []);
 });
 
-t.test('a closing node: everybody is sent away, and who understands it hears when to come back', async (t) => {
+t.test('R6 a renewal moves both the warning and the end', async (t) => {
+  const world = new HubWorld({ pingIntervalMs: 1_000_000 });
+  const { port, connection } = open(world, { expiry: { inMs: 40_000, warning: () => Buffer.from('first') } });
+  world.hub.admit(connection, admission(0));
+  world.pass(5_000);
+  world.hub.renew(connection, { inMs: 100_000, warning: () => Buffer.from('second') });
+  world.pass(69_900);
+  world.turn();
+  t.same(port.texts, ['connected'], 'the first warning is off');
+  world.pass(700);
+  world.turn();
+  t.same(port.texts, ['connected', 'second']);
+  world.pass(30_000);
+  t.same(port.closes, [closeCodes.tokenExpired]);
+  world.hub.renew(connection, { inMs: 100_000, warning: null });
+  world.hub.closed(connection, 4401);
+  t.equal(world.wheel.size, 0, 'nothing runs for a socket that is gone');
+});
+
+t.test('R6 a token that expires while joining: the greeting is still the first frame', async (t) => {
   const world = new HubWorld();
-  const v1 = open(world);
-  const plain = openPlain(world);
+  const { port, connection } = open(world, { expiry: { inMs: 20_000, warning: () => Buffer.from('expiring') } });
+  world.pass(1_000);
+  world.turn();
+  t.same(port.texts, []);
+  world.hub.admit(connection, admission(0, [event(1, 1)]));
+  world.turn();
+  t.same(port.texts, ['connected', 'own 1/1', 'expiring']);
+});
+
+t.test('R13 who is sent away hears when to come back if it understands it, behind what was due', async (t) => {
+  const world = new HubWorld();
+  const gone: Connection[] = [];
+  const onGone = (connection: Connection): number => gone.push(connection);
+  const v1 = open(world, { onGone });
+  const plain = openPlain(world, { onGone });
   world.hub.admit(v1.connection, admission(0));
   world.hub.publish(event(1, 1));
-  world.hub.drain(Buffer.from('reconnect'));
+  for (const { connection } of [v1, plain]) world.hub.sendAway(connection, Buffer.from('reconnect'));
   t.same(v1.port.texts, ['connected', 'own 1/1', 'reconnect'], 'behind what was due');
   t.same(plain.port.texts, ['plain 1/1']);
   for (const { port } of [v1, plain]) t.same(port.closes, [closeCodes.goingAway]);
   let isEmpty = false;
   void world.hub.whenEmpty().then(() => (isEmpty = true));
+  t.same(gone, []);
+  world.hub.closed(v1.connection, 4000);
   world.hub.closed(v1.connection, 4000);
   await Promise.resolve();
   t.equal(isEmpty, false);
   world.hub.closed(plain.connection, 4000);
   await Promise.resolve();
   t.equal(isEmpty, true);
+  t.same(gone, [v1.connection, plain.connection], 'each is told once');
   t.same([...world.hub.stats.closesByCode], [[4000, 2]]);
 });
 

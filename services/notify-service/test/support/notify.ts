@@ -1,4 +1,4 @@
-import { startServiceProcess, startTestNats, waitFor, type ServiceProcess, type TestNats } from '@infrasignal/testkit';
+import { ROOMY_NOTIFY_LIMITS, startServiceProcess, startTestNats, waitFor, type ServiceProcess, type TestNats } from '@infrasignal/testkit';
 import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -30,7 +30,8 @@ export interface Notify {
 export type Environment = Record<string, string | undefined>;
 
 export function environmentOf({ nats, issuer }: Pick<World, 'nats' | 'issuer'>, changes: Environment = {}): Environment {
-  return { HOST: '127.0.0.1', PORT: '0', NATS_URL: nats.url, JWKS_URL: issuer.url, LOG_LEVEL: 'silent', ...changes };
+  const place = { HOST: '127.0.0.1', PORT: '0', NATS_URL: nats.url, JWKS_URL: issuer.url, LOG_LEVEL: 'silent' };
+  return { ...place, ...ROOMY_NOTIFY_LIMITS, ...changes };
 }
 
 /** notify-service inside this process, listening, ready or not. */
