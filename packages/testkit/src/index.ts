@@ -13,6 +13,7 @@ export {
 } from './service-process.ts';
 export { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
 export { ROOMY_NOTIFY_LIMITS } from './notify-limits.ts';
+export { parseScrape, scrape, type Scrape } from './scrape.ts';
 export type { TestContext } from './test-context.ts';
 export { AccountApi, type Account, type AccountApiOptions } from './account-api.ts';
 export { EventSocket, type EventSocketOptions } from './event-socket.ts';
