@@ -112,12 +112,12 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     log: app.log,
     onError: (error) => app.log.warn({ err: error }, 'background work failed, trying again'),
   });
-  const { hashQueue, keyRing, loginAttempts, securityLog, sessions, sessionOpener } = features;
+  const { hashQueue, keyRing, loginAttempts, passwordKinds, securityLog, sessions, sessionOpener } = features;
   await app.register(hashQueuePlugin, { hashQueue });
   const { wanted, possible } = hashConcurrencyOf(config);
   if (possible < wanted) app.log.warn({ wanted, possible }, 'UV_THREADPOOL_SIZE is too small for so many hashes at once');
   await app.register(serviceMetricsPlugin, { features });
-  for (const work of [keyRing, loginAttempts, securityLog]) {
+  for (const work of [keyRing, loginAttempts, passwordKinds, securityLog]) {
     app.addHook('onReady', async () => work.start());
     app.addHook('onClose', async () => work.stop());
   }

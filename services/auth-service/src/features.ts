@@ -2,11 +2,11 @@ import type { Broker } from '@infrasignal/service-kit';
 import { AccessTokenVerifier } from '@infrasignal/token-verifier';
 import { availableParallelism } from 'node:os';
 import type { AuthConfig } from './config.ts';
-import { AccountsService } from './features/accounts/index.ts';
+import { AccountsService, RegistrationKeys } from './features/accounts/index.ts';
 import { KeyRing } from './features/keys/index.ts';
 import { NotificationsService } from './features/notifications/index.ts';
 import { LoginAttempts, type LoginLimits } from './features/login-attempts/index.ts';
-import { PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
+import { PasswordKinds, PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
 import { SecurityEventPublisher, SecurityLog, type SecurityLogger } from './features/security-events/index.ts';
 import { ServiceClientsService } from './features/service-clients/index.ts';
 import {
@@ -40,6 +40,7 @@ export interface Features {
   readonly securityLog: SecurityLog;
   readonly sessionOpener: SessionOpener;
   readonly sessions: SessionsService;
+  readonly passwordKinds: PasswordKinds;
   readonly passwords: PasswordsService;
   readonly accounts: AccountsService;
   readonly serviceClients: ServiceClientsService;
@@ -106,6 +107,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     memoryKib: config.argon2MemoryKib,
     iterations: config.argon2Iterations,
   });
+  const passwordKinds = await PasswordKinds.load({ db, hasher: plainHasher, onError });
   const hashQueue = createHashQueue(config);
   const hasher = hashQueue.wrap(plainHasher);
   const region = config.defaultRegion;
@@ -150,6 +152,8 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     db,
     hasher,
     region,
+    registrationKeys: new RegistrationKeys(secretKeys),
+    reissueFirstTokens: (user, sessionId, ttlSeconds) => sessionOpener.toTokens(user, sessionId, 0, ttlSeconds),
     announceEvent,
     checkPassword: (password, context) => policy.check(password, context),
     provePassword: (owner, password, place) => passwords.prove(owner, password, place),
@@ -175,6 +179,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     securityLog,
     sessionOpener,
     sessions,
+    passwordKinds,
     passwords,
     accounts,
     serviceClients,

@@ -118,7 +118,7 @@ export function problemsOf(schema: FastifySchema, { method, url }: { method: str
   const parameters = (schema.params as ObjectSchema | undefined)?.properties ?? {};
   const instance = url.replace(/:(\w+)/g, (_, name: string) => parameters[name]?.examples?.[0] ?? `{${name}}`);
   const ofSchemas = new Set([
-    ...codesOf([schema.body, schema.querystring]),
+    ...codesOf([schema.body, schema.querystring, schema.headers]),
     // A part of the path is there, and text; or the path is another one.
     ...codesOf(schema.params).filter((code) => !inAnyPath.has(code)),
     ...(hasBody ? [fieldErrors.invalid_characters.code] : []),

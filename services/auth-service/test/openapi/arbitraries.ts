@@ -94,6 +94,17 @@ export function nearlyValidBodies(
   );
 }
 
+/** Values of a header: mostly one that works, otherwise whatever characters a client can send in one. */
+export function headerValues(known: string): Arbitrary<string> {
+  const visible = Array.from({ length: 0x7f - 0x20 }, (_, at) => String.fromCharCode(0x20 + at));
+  return fc.oneof(
+    fc.constant(known),
+    fc.uuid(),
+    fc.string({ minLength: 1, maxLength: LENGTH_MAX, unit: fc.constantFrom(...visible, 'é') }),
+    fc.constant('x'.repeat(2_000)),
+  );
+}
+
 /** Path and query parameters: mostly one that works, otherwise any text. */
 export function parameterValues(known: string): Arbitrary<string> {
   return fc.oneof(

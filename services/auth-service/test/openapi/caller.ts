@@ -106,16 +106,18 @@ export class Caller {
     const payload = call.payload ?? (body === undefined ? undefined : JSON.stringify(body));
     let url = operation.path;
     const query = new URLSearchParams();
+    const given: Record<string, string> = {};
     for (const { name, in: place, example } of operation.parameters ?? []) {
       const value = parameters[name] ?? (place === 'path' ? String(example) : undefined);
       if (place === 'path') url = url.replace(`{${name}}`, encodeURIComponent(value ?? ''));
+      else if (value !== undefined && place === 'header') given[name] = value;
       else if (value !== undefined) query.set(name, value);
     }
     return this.#app.inject({
       method: operation.method,
       url: query.size === 0 ? url : `${url}?${query.toString()}`,
       cookies,
-      headers: { ...(payload === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: { ...(payload === undefined ? {} : { 'content-type': 'application/json' }), ...given, ...headers },
       ...(payload === undefined ? {} : { payload }),
     });
   }

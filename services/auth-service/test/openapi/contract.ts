@@ -33,7 +33,7 @@ interface DocumentedResponse {
 
 interface Parameter {
   readonly name: string;
-  readonly in: 'path' | 'query';
+  readonly in: 'path' | 'query' | 'header';
   readonly schema: JsonSchema;
   readonly example?: unknown;
 }

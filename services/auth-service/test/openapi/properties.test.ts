@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import tap, { test, type Test } from 'tap';
 import { startAuth, type AuthFixture } from '../auth-fixture.ts';
 import { nextNumber } from '../requests.ts';
-import { nearlyValidBodies, parameterValues, validValues } from './arbitraries.ts';
+import { headerValues, nearlyValidBodies, parameterValues, validValues } from './arbitraries.ts';
 import { ALLOWED_ORIGIN, Caller, plainWay, type Credentials, type OperationCall } from './caller.ts';
 import { bodySchemaOf, Contract, type Operation } from './contract.ts';
 
@@ -90,13 +90,16 @@ test('A34 bodies that are nearly valid are answered as documented', async (t) =>
   }
 });
 
-test('A34 whatever stands in a path or a query is answered as documented', async (t) => {
-  const known: Readonly<Record<string, string>> = { session: 'cookie' };
+test('A34 whatever stands in a path, a query or a header is answered as documented', async (t) => {
+  const known: Readonly<Record<string, string>> = { session: 'cookie', 'Idempotency-Key': 'one-key-for-all-of-them' };
   for (const operation of contract.operations) {
     const { parameters = [] } = operation;
     if (parameters.length === 0) continue;
     const credentials = await caller.getCredentials();
-    const values = parameters.map(({ name }) => [name, parameterValues(known[name] ?? credentials.sessionId)]);
+    const values = parameters.map(({ name, in: place }) => {
+      const good = known[name] ?? credentials.sessionId;
+      return [name, place === 'header' ? headerValues(good) : parameterValues(good)];
+    });
     const model = Object.fromEntries(values) as Record<string, fc.Arbitrary<string>>;
     const body = operation.requestBody === undefined ? {} : { body: caller.exampleFor(operation, credentials) };
     const headers = { origin: ALLOWED_ORIGIN };

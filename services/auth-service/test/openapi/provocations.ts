@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createAccount, nextNumber, type Answer } from '../requests.ts';
+import { createAccount, nextNumber, post, type Answer } from '../requests.ts';
 import type { FastifyInstance } from 'fastify';
 import { ALLOWED_ORIGIN, plainWay, type Body, type Caller, type Credentials, type OperationCall } from './caller.ts';
 import { bodySchemaOf, type JsonSchema, type Operation } from './contract.ts';
@@ -104,7 +104,24 @@ export const provocations: Readonly<Record<string, Provocation>> = {
     await createAccount(scene.app, { email });
     return withMembers(scene, { email });
   },
+  idempotency_key_reused: async (scene) => {
+    const keyed = withKey(scene);
+    await keyed();
+    return keyed({ phone_number: nextNumber() });
+  },
+  idempotency_key_spent: async (scene) => {
+    const keyed = withKey(scene);
+    const { refresh } = (await keyed()).json<{ refresh: string }>();
+    await post(scene.app, '/api/token/refresh/', { refresh });
+    return keyed();
+  },
 };
+
+/** The request with a key of its own, for sending it again. */
+function withKey({ caller, operation, good }: Scene): (members?: Body) => Promise<Answer> {
+  const headers = { ...good.headers, 'idempotency-key': randomUUID() };
+  return (members = {}) => caller.send(operation, { ...good, headers, body: { ...(good.body as Body), ...members } });
+}
 
 /** A value that a member's schema refuses with a code; undefined if it refuses none so. */
 type BadValue = (schema: JsonSchema) => unknown;
@@ -153,5 +170,5 @@ export async function provokeField(scene: Scene, code: string): Promise<Answer> 
     const value = badValues[code]?.(member);
     if (value !== undefined) return withMembers(scene, { [name]: value });
   }
-  return caller.send(operation, { ...good, parameters: { session_id: 'not an id' } });
+  return caller.send(operation, { ...good, parameters: { session_id: 'not an id', 'Idempotency-Key': 'no key' } });
 }

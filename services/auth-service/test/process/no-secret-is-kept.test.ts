@@ -54,7 +54,11 @@ t.test('A25 no password, no refresh token and no access token is in the database
   };
   const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
 
-  const first = await keep(await send('POST', '/api/register/', { phone_number: phoneNumber, password }), 201);
+  const registration = { phone_number: phoneNumber, password };
+  const key = { 'idempotency-key': 'canary-of-an-idempotency-key' };
+  secrets.add(key['idempotency-key']);
+  const first = await keep(await send('POST', '/api/register/', registration, key), 201);
+  t.equal((await keep(await send('POST', '/api/register/', registration, key), 201)).refresh, first.refresh);
   const second = await keep(await send('POST', '/api/login/', { phone_number: phoneNumber, password }), 200);
   await refuse(await send('POST', '/api/login/', { phone_number: phoneNumber, password: canary() }), 401);
   await refuse(await send('POST', '/api/login/', { phone_number: '+33199999999', password: canary() }), 401);

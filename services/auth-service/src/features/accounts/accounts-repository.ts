@@ -5,6 +5,8 @@ import type { Transaction } from '../../db/user-lock.ts';
 import { isUniqueViolation } from '../../db/unique-violation.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
+import { deleteExpiredKeys, insertRegistrationKey } from './registration-keys-repository.ts';
+import type { RegistrationKey } from './registration-keys.ts';
 
 export interface NewAccount {
   readonly phoneNumberE164: string;
@@ -12,6 +14,15 @@ export interface NewAccount {
   readonly phoneNumber: string;
   readonly email: string | null;
   readonly passwordHash: string;
+}
+
+/** What the statement of a registration writes besides the account. */
+export interface FirstRows {
+  readonly sessionId: string;
+  /** Renders the session's insert for the user that the CTE of that name returns. */
+  readonly insertSession: (from: string) => SQL;
+  /** What a retry is recognised by; null when none was announced. */
+  readonly registrationKey: RegistrationKey | null;
 }
 
 export type TakenField = 'phone_number' | 'email';
@@ -29,16 +40,23 @@ export async function findTakenField(
 }
 
 /**
- * Creates the account, its first session and its `user.registered` in one statement.
- * @param insertSession renders the session's insert for the CTE of that name
- * @returns the new user's id; null when the number or the address was taken, then nothing was written
+ * Creates the account, its first session, what recognises a retry, and its `user.registered`, in one statement.
+ * @returns the new user's id; null when the number, the address or the key was taken, then nothing was written
  */
 export async function insertAccount(
   db: Database,
   account: NewAccount,
-  insertSession: (from: string) => SQL,
+  { sessionId, insertSession, registrationKey }: FirstRows,
 ): Promise<number | null> {
-  const { rows } = await db.execute<{ id: string }>(sql`
+  const withKey =
+    registrationKey === null
+      ? sql``
+      : sql`, registration_key as (
+          ${insertRegistrationKey(registrationKey, sessionId, 'account')}
+        ), expired_keys as (
+          ${deleteExpiredKeys()}
+        )`;
+  const statement = sql`
     with account as (
       insert into ${users} (phone_number_e164, phone_number, email, password_hash, event_seq)
       values (${account.phoneNumberE164}, ${account.phoneNumber}, ${account.email}, ${account.passwordHash}, 1)
@@ -52,10 +70,17 @@ export async function insertAccount(
         from: 'account',
         data: sql`jsonb_build_object('user_id', account.id, 'phone_number', account.phone_number)`,
       })}
-    )
-    select id from account`);
-  const [row] = rows;
-  return row === undefined ? null : Number(row.id);
+    )${withKey}
+    select id from account`;
+  try {
+    const { rows } = await db.execute<{ id: string }>(statement);
+    const [row] = rows;
+    return row === undefined ? null : Number(row.id);
+  } catch (error) {
+    // Only the key can collide otherwise: the same one came with another number at the same moment.
+    if (isUniqueViolation(error)) return null;
+    throw error;
+  }
 }
 
 export interface Profile {

@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors, SessionModeSchema, TokenAnswerSchema, type ErrorDefinition } from '@infrasignal/shared';
 import type { FastifyRequest } from 'fastify';
+import { idempotencyErrors } from '../../lib/idempotency-key.ts';
 import { phoneNumberFieldErrors } from '../../lib/phone-number.ts';
 import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { publicRoute } from '../../plugins/openapi-security.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
-import { RegisterBodySchema } from './accounts-schemas.ts';
+import { RegisterBodySchema, RegisterHeadersSchema } from './accounts-schemas.ts';
 import type { AccountsService, FirstSession } from './accounts-service.ts';
 
 function registerSchema(passwordFieldErrors: readonly ErrorDefinition[]) {
@@ -17,8 +18,13 @@ function registerSchema(passwordFieldErrors: readonly ErrorDefinition[]) {
     security: publicRoute,
     body: RegisterBodySchema,
     querystring: SessionModeSchema,
+    headers: RegisterHeadersSchema,
     response: { 201: TokenAnswerSchema },
-    errors: [commonErrors.forbidden_origin],
+    errors: [
+      commonErrors.forbidden_origin,
+      idempotencyErrors.idempotency_key_reused,
+      accountErrors.idempotency_key_spent,
+    ],
     fieldErrors: {
       phone_number: [phoneNumberFieldErrors.invalid_phone_number, accountErrors.phone_number_taken],
       email: [accountFieldErrors.invalid_email, accountErrors.email_taken],
@@ -40,11 +46,15 @@ export function accountsRoutes(
       async (request, reply) => {
         const isCookieMode = request.query.session === 'cookie';
         if (isCookieMode) app.browserSessions.assertOrigin(request);
-        const session = openSession(request);
-        const tokens = await service.register(request.body, session, getHashPlace(request));
+        const key = request.headers['idempotency-key'];
+        const { sessionId, tokens } = await service.register(request.body, {
+          session: openSession(request),
+          idempotencyKey: typeof key === 'string' ? key : null,
+          place: getHashPlace(request),
+        });
         // RFC 6749 section 5.1: tokens are in no cache.
         reply.code(201).header('cache-control', 'no-store');
-        return isCookieMode ? app.browserSessions.establish(reply, tokens, session.id) : tokens;
+        return isCookieMode ? app.browserSessions.establish(reply, tokens, sessionId) : tokens;
       },
     );
   };

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { EMAIL_LENGTH_MAX } from '../../lib/email-address.ts';
+import { IDEMPOTENCY_KEY_PATTERN } from '../../lib/idempotency-key.ts';
 import { PASSWORD_TEXT_LENGTH_MAX } from '../../lib/password-hasher.ts';
 import { PHONE_NUMBER_LENGTH_MAX } from '../../lib/phone-number.ts';
 
@@ -27,6 +28,18 @@ export const RegisterBodySchema = Type.Object(
   },
 );
 export type RegisterBody = Static<typeof RegisterBodySchema>;
+
+export const RegisterHeadersSchema = Type.Object({
+  'Idempotency-Key': Type.Optional(
+    Type.String({
+      pattern: IDEMPOTENCY_KEY_PATTERN,
+      description:
+        'A key of the client’s own making, new for each registration (a UUID, say). A retry with the same key and the ' +
+        'same body is answered like the first: one account, one session, the same refresh token. Kept for a day.',
+      examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+    }),
+  ),
+});
 
 const NullableDateTime = Type.Union([Type.String({ format: 'date-time' }), Type.Null()]);
 

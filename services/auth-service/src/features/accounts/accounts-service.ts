@@ -5,6 +5,7 @@ import type { CountryCode } from 'libphonenumber-js/max';
 import { withUserLock, type Transaction } from '../../db/user-lock.ts';
 import { normaliseEmail } from '../../lib/email-address.ts';
 import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
+import { idempotencyErrors } from '../../lib/idempotency-key.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
@@ -19,6 +20,14 @@ import {
   type TakenField,
 } from './accounts-repository.ts';
 import type { RegisterBody } from './accounts-schemas.ts';
+import { countRetry } from './registration-keys-repository.ts';
+import type { RegistrationKey, RegistrationKeys } from './registration-keys.ts';
+
+/**
+ * A client tries again a few times. Whoever got hold of a key could try passwords with it for as long as it is kept,
+ * past the limits of the login: a hundred at most is what an account bears (NIST SP 800-63B section 5.2.2).
+ */
+const RETRIES_MAX = 100;
 
 /** What registration needs of sessions: the row for its statement, the tokens for its answer. */
 export interface FirstSession {
@@ -33,10 +42,31 @@ export interface AccountOwner {
   readonly sessionId: string;
 }
 
+/** What a registration needs besides its body. */
+export interface RegistrationCircumstances {
+  readonly session: FirstSession;
+  /** The client's `Idempotency-Key`; null when it sent none. */
+  readonly idempotencyKey: string | null;
+  readonly place: HashPlace;
+}
+
+/** The session that a registration opened, now or when it was first asked for, and its tokens. */
+export interface Registration {
+  readonly sessionId: string;
+  readonly tokens: TokenResponse;
+}
+
 export interface AccountsDependencies {
   readonly db: Database;
   readonly hasher: QueuedHasher;
   readonly region: CountryCode;
+  readonly registrationKeys: RegistrationKeys;
+  /** The tokens that a session began with: the same refresh token, and an access token of now. */
+  readonly reissueFirstTokens: (
+    user: { userId: number; phoneNumber: string; scopes: readonly string[] },
+    sessionId: string,
+    refreshTtlSeconds: number,
+  ) => TokenResponse;
   readonly checkPassword: (
     password: string,
     context: { phoneNumbers: readonly string[]; email: string | null },
@@ -73,21 +103,34 @@ export class AccountsService {
   }
 
   /**
-   * Creates an account and its first session.
-   * @throws ProblemError invalid_request naming every refused field, phone_number_taken, email_taken
+   * Creates an account and its first session. A retry with the same key gets the answer of the first again.
+   * @throws ProblemError invalid_request naming every refused field, phone_number_taken, email_taken,
+   *   idempotency_key_reused, idempotency_key_spent
    */
-  async register(body: RegisterBody, session: FirstSession, place: HashPlace): Promise<TokenResponse> {
-    const { db, hasher, announceEvent } = this.#dependencies;
+  async register(body: RegisterBody, circumstances: RegistrationCircumstances): Promise<Registration> {
+    const { session, idempotencyKey, place } = circumstances;
+    const { db, hasher, registrationKeys, announceEvent } = this.#dependencies;
     const identity = this.#check(body);
-    // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement below decides races.
-    const takenField = await findTakenField(db, identity);
-    if (takenField !== null) throw taken(takenField);
-    const passwordHash = await hasher.at(place).hash(body.password);
+    const keys = idempotencyKey === null ? [] : registrationKeys.encode(idempotencyKey, body);
     const phoneNumber = body.phone_number;
-    const userId = await insertAccount(db, { ...identity, phoneNumber, passwordHash }, (from) => session.insert(from));
-    if (userId === null) throw taken((await findTakenField(db, identity)) ?? 'phone_number');
+    // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement of the insert decides races.
+    const takenField = await findTakenField(db, identity);
+    const userId =
+      takenField !== null
+        ? null
+        : await insertAccount(
+            db,
+            { ...identity, phoneNumber, passwordHash: await hasher.at(place).hash(body.password) },
+            { sessionId: session.id, insertSession: (from) => session.insert(from), registrationKey: keys[0] ?? null },
+          );
+    if (userId === null) {
+      // Taken, but maybe by this very request: sent before, or at the same time, when it waited for the other there.
+      const first = await this.#answerAgain(keys, body.password, place);
+      if (first !== null) return first;
+      throw taken(takenField ?? (await findTakenField(db, identity)) ?? 'phone_number');
+    }
     announceEvent();
-    return session.toTokens({ userId, phoneNumber, scopes: [] });
+    return { sessionId: session.id, tokens: session.toTokens({ userId, phoneNumber, scopes: [] }) };
   }
 
   /** @throws ProblemError invalid_token when the account is gone meanwhile */
@@ -135,6 +178,29 @@ export class AccountsService {
       if (!(await deleteAccount(tx, userId, passwordHash))) throw noAccount();
     });
     announceEvent();
+  }
+
+  /** The answer that a registration with this key had; null when there was none. */
+  async #answerAgain(
+    keys: readonly RegistrationKey[],
+    password: string,
+    place: HashPlace,
+  ): Promise<Registration | null> {
+    const { db, hasher, reissueFirstTokens } = this.#dependencies;
+    const earlier = keys.length === 0 ? null : await countRetry(db, keys);
+    if (earlier === null) return null;
+    const { keyMac, requestMac, retryCount, answer } = earlier;
+    if (!keys.some((key) => key.keyMac === keyMac && key.requestMac === requestMac)) {
+      throw new ProblemError(idempotencyErrors.idempotency_key_reused);
+    }
+    // A refreshed session is in good hands: to hand out its used token would end it as a theft.
+    if (answer === null || retryCount > RETRIES_MAX) throw new ProblemError(accountErrors.idempotency_key_spent);
+    // A key is no credential. Whoever repeats the whole request knows the password, and could log in as well.
+    if (!(await hasher.at(place).verify(answer.passwordHash, password))) {
+      throw new ProblemError(idempotencyErrors.idempotency_key_reused);
+    }
+    const { sessionId, refreshTtlSeconds } = answer;
+    return { sessionId, tokens: reissueFirstTokens(answer, sessionId, refreshTtlSeconds) };
   }
 
   #check(body: RegisterBody): { phoneNumberE164: string; email: string | null } {
