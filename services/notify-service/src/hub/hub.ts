@@ -1,4 +1,4 @@
-import { closeCodes, type CloseCode } from '@infrasignal/shared';
+import { closeCodes, type CloseCode, type StreamPosition } from '@infrasignal/shared';
 import { Connection, type ConnectionOptions, type Expiry } from './connection.ts';
 import { ConnectionIndex } from './connection-index.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
@@ -72,6 +72,11 @@ export class Hub {
   /** The newest event of a user that passed through this node, as far as it is remembered. */
   findNewest(userId: number): NewestSequence | null {
     return this.#newest.find(userId);
+  }
+
+  /** Notes a user's newest event that was found in the part of the log that this node has behind it. */
+  learnNewest(userId: number, seq: number, position: StreamPosition): void {
+    this.#newest.advance(userId, seq, position);
   }
 
   /** Registers a socket. From this moment no event for it is missed: a resumable one waits for `admit`. */
@@ -153,6 +158,7 @@ export class Hub {
 
   /** A place in a user's log holds nothing that can be delivered: the jump in `seq` that follows is no loss. */
   skip(userId: number): void {
+    this.#newest.skip(userId);
     for (const connection of this.#index.ofUser(userId)) connection.skippedSeqs += 1;
   }
 

@@ -4,6 +4,8 @@ import type { StreamPosition } from '@infrasignal/shared';
 export interface NewestSequence {
   readonly seq: number;
   readonly position: StreamPosition;
+  /** Messages of the user behind it that are no events. */
+  readonly skipped: number;
 }
 
 /**
@@ -15,7 +17,7 @@ export interface NewestSequence {
  * users with an event in the ten minutes that the outbox publishes again.
  */
 export class NewestSequences {
-  readonly #byUser = new Map<number, NewestSequence>();
+  readonly #byUser = new Map<number, { -readonly [Key in keyof NewestSequence]: NewestSequence[Key] }>();
   readonly #usersMax: number;
 
   constructor(usersMax: number) {
@@ -36,7 +38,7 @@ export class NewestSequences {
     if (known !== undefined && seq <= known.seq) return false;
     // A Map keeps the order of insertion: taken out and put back, the user is the last to be forgotten.
     if (known !== undefined) this.#byUser.delete(userId);
-    this.#byUser.set(userId, { seq, position });
+    this.#byUser.set(userId, { seq, position, skipped: 0 });
     if (this.#byUser.size > this.#usersMax) {
       for (const oldest of this.#byUser.keys()) {
         this.#byUser.delete(oldest);
@@ -44,5 +46,11 @@ export class NewestSequences {
       }
     }
     return true;
+  }
+
+  /** Notes a message of a user that is no event. */
+  skip(userId: number): void {
+    const known = this.#byUser.get(userId);
+    if (known !== undefined) known.skipped += 1;
   }
 }

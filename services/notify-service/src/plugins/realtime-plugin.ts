@@ -1,15 +1,20 @@
 import { Broker } from '@infrasignal/service-kit';
+import { EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
 import { NotificationEvent } from '../gateway/notification-event.ts';
 import { Hub } from '../hub/hub.ts';
+import { increment } from '../hub/hub-stats.ts';
 import { TimingWheel } from '../hub/timing-wheel.ts';
 import { EventConsumer } from '../relay/event-consumer.ts';
 import { EventDecoder } from '../relay/event-decoder.ts';
 import { FeedResume } from '../relay/feed-resume.ts';
 import { OwnResume } from '../relay/own-resume.ts';
+import { createReadStats } from '../relay/read-stats.ts';
+import { RecentEvents } from '../relay/recent-events.ts';
 import { REVOCATION_LIFE_MS } from '../relay/revocation-loader.ts';
+import { SharedReader } from '../relay/shared-reader.ts';
 import { StreamReader } from '../relay/stream-reader.ts';
 
 /** A quarter of a second is finer than any timer of a socket needs, and 512 slots hold two minutes without wrapping. */
@@ -25,18 +30,23 @@ const RESUME_BYTES_MAX = 1_048_576;
 /** A thousand reads take 0.3 s; a resume that takes this long is kept up by a broker in trouble. */
 const RESUME_DURATION_MS_MAX = 10_000;
 
+/** 16 MiB of stored events, some 40,000 of the usual size, which take about three times as much memory. */
+const RECENT_BYTES_MAX = 16_777_216;
+
+const clock = { now: (): number => performance.now() };
+
 declare module 'fastify' {
   interface FastifyInstance {
     broker: Broker;
     hub: Hub;
     eventConsumer: EventConsumer;
+    sharedReader: SharedReader;
     ownResume: OwnResume;
     feedResume: FeedResume;
   }
 }
 
 function createHub(config: Config): { hub: Hub; stop: () => void } {
-  const clock = { now: (): number => performance.now() };
   const wheel = new TimingWheel({ tickMs: WHEEL_TICK_MS, slots: WHEEL_SLOTS, nowMs: clock.now() });
   const timer = setInterval(() => {
     wheel.advance(clock.now());
@@ -64,9 +74,19 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   const { log } = app;
   const { hub, stop } = createHub(config);
   const broker = new Broker({ url: config.natsUrl, name: 'notify-service', log });
-  const reader = new StreamReader(broker);
+  const readStats = createReadStats();
+  const reader = new StreamReader(broker, (read) => {
+    increment(readStats.brokerReads, read);
+  });
   const decoder = new EventDecoder((decoded) => new NotificationEvent(decoded));
-  const consumer = new EventConsumer({ broker, reader, decoder, hub, log });
+  const recent = new RecentEvents({
+    eventsMax: config.recentEventsMax,
+    bytesMax: RECENT_BYTES_MAX,
+    ageMsMax: EVENT_RETENTION_SECONDS * 1_000,
+    now: Date.now,
+  });
+  const consumer = new EventConsumer({ broker, reader, decoder, hub, recent, log });
+  const sharedReader = new SharedReader({ reader, decoder, recent, stats: readStats, clock });
   const limits = {
     eventsMax: config.resumeEventsMax,
     bytesMax: RESUME_BYTES_MAX,
@@ -75,8 +95,9 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   app.decorate('broker', broker);
   app.decorate('hub', hub);
   app.decorate('eventConsumer', consumer);
-  app.decorate('ownResume', new OwnResume(reader, decoder, hub, limits));
-  app.decorate('feedResume', new FeedResume(reader, decoder, limits));
+  app.decorate('sharedReader', sharedReader);
+  app.decorate('ownResume', new OwnResume(sharedReader, hub, limits));
+  app.decorate('feedResume', new FeedResume(sharedReader, limits));
   // A node that does not see new events must get no new sockets; those it has are kept, for it will see them again.
   app.addReadinessCheck('events', () => (consumer.isReady ? null : 'no live consumer of the event stream'));
   app.addHook('onReady', async () => {

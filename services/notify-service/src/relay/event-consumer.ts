@@ -8,6 +8,8 @@ import { settleOrAbort } from './abortable.ts';
 import { ConsumerEpoch, type EpochEnd } from './consumer-epoch.ts';
 import type { EventDecoder } from './event-decoder.ts';
 import { loadRevocations } from './revocation-loader.ts';
+import { loadRecentEvents } from './recent-loader.ts';
+import type { RecentEvents } from './recent-events.ts';
 import { chooseResumePoint, type ReadPlace } from './resume-point.ts';
 import { createRelayStats, type RelayStats } from './relay-stats.ts';
 import { StreamFollower } from './stream-follower.ts';
@@ -23,7 +25,9 @@ export interface EventConsumerOptions {
   readonly broker: Broker;
   readonly reader: StreamReader;
   readonly decoder: EventDecoder;
-  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged' | 'revoke'>;
+  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged' | 'revoke' | 'learnNewest'>;
+  /** Filled as the reading goes on. */
+  readonly recent: RecentEvents;
   readonly log: FastifyBaseLogger;
 }
 
@@ -52,9 +56,9 @@ export class EventConsumer {
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: EventConsumerOptions) {
-    const { decoder, hub, log } = options;
+    const { decoder, hub, log, recent } = options;
     this.#options = options;
-    this.#follower = new StreamFollower({ decoder, hub, log, stats: this.stats });
+    this.#follower = new StreamFollower({ decoder, hub, log, recent, stats: this.stats });
     this.#watchdog = new StreamWatchdog(options.reader);
   }
 
@@ -186,7 +190,13 @@ export class EventConsumer {
     const last = await this.#messageAt(lastSequence);
     const epoch = await this.#openAfter(connection, lastSequence);
     // The consumer is there already: a session that ends from now on is told by it, what ended before is read here.
-    await this.#loadRevocations(connection, epoch);
+    try {
+      await this.#loadRevocations(connection);
+      await this.#loadRecent(connection, lastSequence);
+    } catch (error) {
+      epoch.end('stopped');
+      throw error;
+    }
     return {
       epoch,
       settle: () => {
@@ -195,16 +205,19 @@ export class EventConsumer {
     };
   }
 
-  async #loadRevocations(connection: NatsConnection, epoch: ConsumerEpoch): Promise<void> {
+  #loadRevocations(connection: NatsConnection): Promise<void> {
     const { decoder, hub } = this.#options;
-    try {
-      await loadRevocations(connection, decoder, (sessionId) => {
-        hub.revoke(sessionId);
-      });
-    } catch (error) {
-      epoch.end('stopped');
-      throw error;
-    }
+    return loadRevocations(connection, decoder, (sessionId) => {
+      hub.revoke(sessionId);
+    });
+  }
+
+  /** After a restart everybody comes back at once, and for what happened just now. */
+  async #loadRecent(connection: NatsConnection, throughSequence: number): Promise<void> {
+    this.#options.recent.clear();
+    await loadRecentEvents(connection, throughSequence, (message) => {
+      this.#follower.recall(message);
+    });
   }
 
   async #openNext(connection: NatsConnection, state: StreamState, place: ReadPlace): Promise<OpenedEpoch> {

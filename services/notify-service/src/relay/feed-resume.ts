@@ -1,12 +1,11 @@
 import { encodeFeedCursor, parseCursor, type RecoveryFailure, type StreamPosition } from '@infrasignal/shared';
 import type { HubEvent } from '../hub/ports.ts';
-import type { EventDecoder } from './event-decoder.ts';
 import { JoinAbandonedError, type JoinPlan, type LogView, type ResumeLimits } from './resume.ts';
-import type { StreamMessage } from './stream-message.ts';
-import type { StreamReader } from './stream-reader.ts';
+import type { SharedReader } from './shared-reader.ts';
+import { StreamUnreadableError } from './stream-reader.ts';
 
-/** Reads under way at once for one resume: the broker answers them together, and others are not kept waiting. */
-const READS_AT_ONCE = 64;
+/** Positions that are asked for together. Smaller waits for the broker more often, larger reads on for those who left. */
+const STRETCH_LENGTH = 64;
 
 export interface FeedJoin {
   /** What the client gave as `after`; null when it gave nothing. */
@@ -21,24 +20,22 @@ export interface FeedJoin {
  * believed only if the stream still holds that event there.
  */
 export class FeedResume {
-  readonly #reader: StreamReader;
-  readonly #decoder: EventDecoder;
+  readonly #reader: SharedReader;
   readonly #limits: ResumeLimits;
 
-  constructor(reader: StreamReader, decoder: EventDecoder, limits: ResumeLimits) {
+  constructor(reader: SharedReader, limits: ResumeLimits) {
     this.#reader = reader;
-    this.#decoder = decoder;
     this.#limits = limits;
   }
 
-  /** @throws StreamUnreadableError, JoinAbandonedError */
+  /** @throws StreamUnreadableError, ReadRefusedError, JoinAbandonedError */
   async join(join: FeedJoin): Promise<JoinPlan> {
     const { after, log } = join;
     if (after === null) return this.#fromNow(log, null);
     const cursor = parseCursor(after);
     if (cursor?.kind !== 'feed') return this.#fromNow(log, 'unknown_cursor');
     const { position } = cursor;
-    const failure = await this.#check(position, log);
+    const failure = await this.#check(position, join);
     if (failure !== null) return this.#fromNow(log, failure);
     const events = await this.#read(join, position.sequence + 1);
     if (typeof events === 'string') return this.#fromNow(log, events);
@@ -57,42 +54,42 @@ export class FeedResume {
   }
 
   /** Whether the log after this place is the one that the client has not seen, and all of it. */
-  async #check(position: StreamPosition, log: LogView): Promise<RecoveryFailure | null> {
+  async #check(position: StreamPosition, join: FeedJoin): Promise<RecoveryFailure | null> {
+    const { readThrough } = join.log;
     if (position.sequence === 0) {
-      const isFromTheStart = position.eventId === '' && (log.readThrough === 0 || (await this.#findAt(1)) !== null);
+      const isFromTheStart =
+        position.eventId === '' && (readThrough === 0 || (await this.#reader.findAt(join, 1)) !== null);
       return isFromTheStart ? null : 'evicted';
     }
-    const message = await this.#findAt(position.sequence);
-    if (message === null) {
+    const entry = await this.#reader.findAt(join, position.sequence);
+    if (entry === null) {
       const { firstSequence } = await this.#reader.getState();
       return position.sequence < firstSequence ? 'evicted' : 'unknown_cursor';
     }
-    const decoded = this.#decoder.decode(message);
+    const { decoded } = entry;
     return decoded.ok && decoded.event.position.eventId === position.eventId ? null : 'unknown_cursor';
   }
 
-  async #findAt(sequence: number): Promise<StreamMessage | null> {
-    return (await this.#reader.findAt(sequence)) ?? this.#reader.findAtLeader(sequence);
-  }
-
   /** Everything up to where this node had read when the socket was registered: from there on it listens itself. */
-  async #read({ log, isWanted }: FeedJoin, fromSequence: number): Promise<readonly HubEvent[] | RecoveryFailure> {
-    const { eventsMax, bytesMax } = this.#limits;
+  async #read(join: FeedJoin, fromSequence: number): Promise<readonly HubEvent[] | RecoveryFailure> {
+    const { log, isWanted } = join;
+    const { eventsMax, bytesMax, durationMsMax } = this.#limits;
+    const deadlineMs = performance.now() + durationMsMax;
     if (log.readThrough - fromSequence + 1 > eventsMax) return 'limit';
     const events: HubEvent[] = [];
     const newestByUser = new Map<number, number>();
     let bytes = 0;
-    for (let next = fromSequence; next <= log.readThrough; next += READS_AT_ONCE) {
+    for (let next = fromSequence; next <= log.readThrough; next += STRETCH_LENGTH) {
+      const count = Math.min(STRETCH_LENGTH, log.readThrough - next + 1);
+      const entries = await this.#reader.findRange(join, next, count);
       if (!isWanted()) throw new JoinAbandonedError();
-      const count = Math.min(READS_AT_ONCE, log.readThrough - next + 1);
-      const messages = await Promise.all(Array.from({ length: count }, (_, at) => this.#findAt(next + at)));
-      for (const message of messages) {
-        if (message === null) return 'evicted';
-        bytes += message.data.byteLength;
+      if (performance.now() > deadlineMs) throw new StreamUnreadableError();
+      if (entries === null) return 'evicted';
+      for (const entry of entries) {
+        bytes += entry.bytes;
         if (bytes > bytesMax) return 'limit';
-        const decoded = this.#decoder.decode(message);
-        if (!decoded.ok) continue;
-        const { event } = decoded;
+        if (!entry.decoded.ok) continue;
+        const { event } = entry.decoded;
         // After the broker lost data, an event can be stored twice: its user's counter tells.
         if (event.seq <= (newestByUser.get(event.userId) ?? 0)) continue;
         newestByUser.set(event.userId, event.seq);

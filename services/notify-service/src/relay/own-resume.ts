@@ -7,11 +7,10 @@ import {
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Hub } from '../hub/hub.ts';
-import type { HubEvent } from '../hub/ports.ts';
-import type { EventDecoder } from './event-decoder.ts';
+import { OwnChain } from './own-chain.ts';
 import { JoinAbandonedError, type JoinPlan, type LogView, type ResumeLimits } from './resume.ts';
-import type { StreamMessage } from './stream-message.ts';
-import { StreamUnreadableError, type StreamReader } from './stream-reader.ts';
+import type { SharedReader } from './shared-reader.ts';
+import { StreamUnreadableError } from './stream-reader.ts';
 
 const NOWHERE: StreamPosition = { sequence: 0, eventId: '' };
 
@@ -21,13 +20,6 @@ interface Newest {
   readonly seq: number | null;
   /** Null: nothing of the user is held. */
   readonly position: StreamPosition | null;
-}
-
-interface Replay {
-  readonly events: readonly HubEvent[];
-  readonly lastSeq: number | null;
-  /** Where the cursor's own event was met, if it was. */
-  readonly start: StreamPosition | null;
 }
 
 export interface OwnJoin {
@@ -44,50 +36,113 @@ export interface OwnJoin {
  * it. All or nothing: what cannot be proved is answered with a reason.
  */
 export class OwnResume {
-  readonly #reader: StreamReader;
-  readonly #decoder: EventDecoder;
-  readonly #hub: Pick<Hub, 'findNewest'>;
+  readonly #reader: SharedReader;
+  readonly #hub: Pick<Hub, 'findNewest' | 'learnNewest'>;
   readonly #limits: ResumeLimits;
 
-  constructor(reader: StreamReader, decoder: EventDecoder, hub: Pick<Hub, 'findNewest'>, limits: ResumeLimits) {
+  constructor(reader: SharedReader, hub: Pick<Hub, 'findNewest' | 'learnNewest'>, limits: ResumeLimits) {
     this.#reader = reader;
-    this.#decoder = decoder;
     this.#hub = hub;
     this.#limits = limits;
   }
 
-  /** @throws StreamUnreadableError, JoinAbandonedError */
+  /**
+   * What memory can answer is answered in the same turn of the event loop, in which nothing new can arrive.
+   * @throws StreamUnreadableError, ReadRefusedError, JoinAbandonedError
+   */
   async join(join: OwnJoin): Promise<JoinPlan> {
-    const { userId, after } = join;
-    const newest = await this.#findNewest(userId);
-    if (after === null) return this.#fromNow(join, newest, null);
-    const cursor = parseCursor(after);
-    const isTheirs = cursor?.kind === 'own' && (cursor.userId ?? userId) === userId;
-    if (!isTheirs) return this.#fromNow(join, newest, 'unknown_cursor');
-    if (newest.seq === cursor.seq) return this.#whole(join, cursor.seq, newest);
-    if (newest.seq !== null && newest.seq > cursor.seq) return this.#fromCursor(join, cursor, newest);
-    // An answer that takes something away from the client is not left to a replica that may lag behind.
-    return this.#fromCursor(join, cursor, await this.#findNewestAtLeader(userId));
-  }
-
-  async #fromCursor(join: OwnJoin, cursor: OwnCursor, newest: Newest): Promise<JoinPlan> {
+    const { stats } = this.#reader;
+    const cursor = readOwnCursor(join);
+    const remembered = this.#fromMemory(join, cursor);
+    if (remembered !== null) {
+      stats.joinsFromMemory += 1;
+      return remembered;
+    }
+    stats.joinsFromBroker += 1;
+    const newest = await this.#findNewest(join);
+    if (cursor === null) return this.#fromNow(join, newest, join.after === null ? null : 'unknown_cursor');
     if (newest.seq === cursor.seq) return this.#whole(join, cursor.seq, newest);
     if (newest.seq !== null && newest.seq < cursor.seq) return this.#fromNow(join, newest, 'unknown_cursor');
-    const hint = (await this.#isTrue(cursor, join.log)) ? cursor.hint : null;
+    if (this.#isTooFar(cursor, newest)) return this.#fromNow(join, newest, 'limit');
+    return this.#fromRecent(join, cursor, newest) ?? this.#fromBroker(join, cursor, newest);
+  }
+
+  /** Where the user's newest event is known and what lies between is held, nobody has to be asked. */
+  #fromMemory(join: OwnJoin, cursor: OwnCursor | null): JoinPlan | null {
+    const { after, userId } = join;
+    const seen = this.#hub.findNewest(userId);
+    // With a message behind it that is no event, only the stream says what comes next.
+    if (seen === null || seen.skipped > 0) return null;
+    if (cursor === null) return this.#fromNow(join, seen, after === null ? null : 'unknown_cursor');
+    if (seen.seq === cursor.seq) return this.#whole(join, cursor.seq, seen);
+    // Ahead of this node, as far as it has read: the leader is asked before a client is told so.
+    if (seen.seq < cursor.seq) return null;
+    return this.#isTooFar(cursor, seen) ? this.#fromNow(join, seen, 'limit') : this.#fromRecent(join, cursor, seen);
+  }
+
+  /** Replays from the recent events alone, if they prove to be all. */
+  #fromRecent(join: OwnJoin, cursor: OwnCursor, newest: Newest): JoinPlan | null {
+    const hint = this.#findRecentHint(cursor);
+    const chain = startChain(cursor, hint);
+    const entries = this.#reader.recent.ofUser(join.userId, hint === null ? 0 : hint.sequence + 1);
+    for (const entry of entries) if (!chain.add(entry)) return null;
+    const isWhole = newest.seq !== null && chain.lastSeq === newest.seq;
+    this.#reader.noteLookUp(isWhole);
+    if (!isWhole) return null;
+    return this.#isTooMuch(chain) ? this.#fromNow(join, newest, 'limit') : this.#replay(join, cursor, hint, chain);
+  }
+
+  /** The cursor's hint, if memory alone tells that it is true. */
+  #findRecentHint({ hint }: OwnCursor): StreamPosition | null {
+    const decoded = hint === null ? undefined : this.#reader.recent.find(hint.sequence)?.decoded;
+    if (hint === null || decoded?.ok !== true) return null;
+    return positionMatches(hint, decoded.event.position.eventId) ? hint : null;
+  }
+
+  async #fromBroker(join: OwnJoin, cursor: OwnCursor, newest: Newest): Promise<JoinPlan> {
+    const hint = (await this.#isTrue(join, cursor)) ? cursor.hint : null;
     if (newest.position === null) {
       return hint === null ? this.#fromNow(join, newest, 'evicted') : this.#whole(join, cursor.seq, newest);
     }
-    if (newest.seq !== null && newest.seq - cursor.seq > this.#limits.eventsMax && cursor.seq > 0) {
-      return this.#fromNow(join, newest, 'limit');
+    const read = await this.#read(join, cursor, hint, newest);
+    return typeof read === 'string' ? this.#fromNow(join, newest, read) : this.#replay(join, cursor, hint, read);
+  }
+
+  /**
+   * Reads the user's events after the cursor up to the newest one: from the hint, or else from the first one held.
+   * Every `seq` must follow the one before it, but for places that hold no valid event.
+   */
+  async #read(
+    { userId, isWanted }: OwnJoin,
+    cursor: OwnCursor,
+    hint: StreamPosition | null,
+    newest: Newest,
+  ): Promise<OwnChain | RecoveryFailure> {
+    const deadlineMs = performance.now() + this.#limits.durationMsMax;
+    const chain = startChain(cursor, hint);
+    let fromSequence = (hint?.sequence ?? 0) + 1;
+    while (!hasReached(newest, chain.lastSeq, fromSequence)) {
+      const entries = await this.#reader.findOfUser(userId, userId, fromSequence);
+      if (!isWanted()) throw new JoinAbandonedError();
+      if (performance.now() > deadlineMs) throw new StreamUnreadableError();
+      if (entries.length === 0) return 'evicted';
+      for (const entry of entries) {
+        fromSequence = entry.sequence + 1;
+        if (!chain.add(entry)) return 'evicted';
+        if (chain.added > this.#limits.eventsMax || this.#isTooMuch(chain)) return 'limit';
+        if (hasReached(newest, chain.lastSeq, fromSequence)) break;
+      }
     }
-    const replay = await this.#read(join, cursor, hint, newest);
-    if (typeof replay === 'string') return this.#fromNow(join, newest, replay);
+    return chain;
+  }
+
+  #replay({ userId }: OwnJoin, { seq }: OwnCursor, hint: StreamPosition | null, chain: OwnChain): JoinPlan {
     return {
-      seq: cursor.seq,
-      cursor: encodeOwnCursor(join.userId, cursor.seq, hint ?? replay.start ?? NOWHERE),
+      seq,
+      cursor: encodeOwnCursor(userId, seq, hint ?? chain.start ?? NOWHERE),
       failure: null,
-      replay: replay.events,
-      lastSeq: replay.lastSeq,
+      replay: chain.events,
+      lastSeq: chain.lastSeq,
       seenThrough: 0,
     };
   }
@@ -117,87 +172,54 @@ export class OwnResume {
     };
   }
 
-  async #findNewest(userId: number): Promise<Newest> {
-    return this.#toNewest(userId, await this.#reader.findNewest(userId));
+  /** True if even the numbers say that more was missed than may be replayed. After 0 may come any `seq`. */
+  #isTooFar({ seq }: OwnCursor, newest: Newest): boolean {
+    return seq > 0 && newest.seq !== null && newest.seq - seq > this.#limits.eventsMax;
   }
 
-  async #findNewestAtLeader(userId: number): Promise<Newest> {
-    return this.#toNewest(userId, await this.#reader.findNewestAtLeader(userId));
+  #isTooMuch({ events, bytes }: OwnChain): boolean {
+    return events.length > this.#limits.eventsMax || bytes > this.#limits.bytesMax;
   }
 
-  /** The newer of what the broker answered and of what passed through this node. */
-  #toNewest(userId: number, message: StreamMessage | null): Newest {
+  /** The newer of what the leader answers and of what passed through this node. */
+  async #findNewest({ userId, log }: OwnJoin): Promise<Newest> {
+    const { recent } = this.#reader;
+    const { generation } = recent;
+    const entry = await this.#reader.findNewest(userId, userId);
+    const event = entry?.decoded.ok === true ? entry.decoded.event : null;
+    // Known from here on; but not what this node has yet to read, which would then be taken for a repetition.
+    if (event !== null && event.position.sequence <= log.readThrough && recent.generation === generation) {
+      this.#hub.learnNewest(userId, event.seq, event.position);
+    }
     const seen = this.#hub.findNewest(userId);
-    const decoded = message === null ? null : this.#decoder.decode(message);
-    const seq = decoded?.ok === true ? decoded.event.seq : null;
-    if (seen !== null && (message === null || (seq !== null && seen.seq > seq))) return seen;
-    if (message === null) return { seq: null, position: null };
-    const position = decoded?.ok === true ? decoded.event.position : { sequence: message.sequence, eventId: '' };
-    return { seq, position };
+    if (seen !== null && (entry === null || (event !== null && seen.seq > event.seq))) return seen;
+    if (entry === null) return { seq: null, position: null };
+    if (event === null) return { seq: null, position: { sequence: entry.sequence, eventId: '' } };
+    return { seq: event.seq, position: event.position };
   }
 
   /** True if the cursor's hint holds: as of that position, the user's newest was the cursor's `seq`. */
-  async #isTrue({ seq, hint }: OwnCursor, log: LogView): Promise<boolean> {
+  async #isTrue({ userId, log }: OwnJoin, { seq, hint }: OwnCursor): Promise<boolean> {
     if (hint === null) return false;
     // Before the first message of all: true while that first message is still held, or was never written.
-    if (hint.sequence === 0) return seq === 0 && (log.readThrough === 0 || (await this.#findAt(1)) !== null);
-    const message = await this.#findAt(hint.sequence);
-    if (message === null) return false;
-    const decoded = this.#decoder.decode(message);
-    return decoded.ok && positionMatches(hint, decoded.event.position.eventId);
-  }
-
-  async #findAt(sequence: number): Promise<StreamMessage | null> {
-    return (await this.#reader.findAt(sequence)) ?? this.#reader.findAtLeader(sequence);
-  }
-
-  async #findNext(userId: number, fromSequence: number): Promise<StreamMessage | null> {
-    const message = await this.#reader.findNext(userId, fromSequence);
-    return message ?? this.#reader.findNextAtLeader(userId, fromSequence);
-  }
-
-  /**
-   * Reads the user's events after the cursor up to the newest one: from the hint, or else from the first one held.
-   * Every `seq` must follow the one before it, but for places that hold no valid event.
-   */
-  async #read(
-    { userId, isWanted }: OwnJoin,
-    cursor: OwnCursor,
-    hint: StreamPosition | null,
-    newest: Newest,
-  ): Promise<Replay | RecoveryFailure> {
-    const { eventsMax, bytesMax, durationMsMax } = this.#limits;
-    const deadlineMs = performance.now() + durationMsMax;
-    const events: HubEvent[] = [];
-    // With nothing before the hint, the first event after it may carry any `seq`: older ones may have been evicted.
-    let lastSeq = cursor.seq === 0 && hint !== null && hint.sequence > 0 ? null : cursor.seq;
-    let start: StreamPosition | null = null;
-    let fromSequence = (hint?.sequence ?? 0) + 1;
-    let skipped = 0;
-    let bytes = 0;
-    for (let reads = 0; !hasReached(newest, lastSeq, fromSequence); reads += 1) {
-      if (!isWanted()) throw new JoinAbandonedError();
-      if (performance.now() > deadlineMs) throw new StreamUnreadableError();
-      const message = await this.#findNext(userId, fromSequence);
-      if (message === null) return 'evicted';
-      fromSequence = message.sequence + 1;
-      bytes += message.data.byteLength;
-      if (reads >= eventsMax || bytes > bytesMax) return 'limit';
-      const decoded = this.#decoder.decode(message);
-      if (!decoded.ok) {
-        skipped += 1;
-        continue;
-      }
-      const { event } = decoded;
-      if (event.seq === cursor.seq) start = event.position;
-      if (lastSeq !== null && event.seq <= lastSeq) continue;
-      if (lastSeq !== null && event.seq > lastSeq + 1 + skipped) return 'evicted';
-      events.push(event);
-      lastSeq = event.seq;
-      skipped = 0;
+    if (hint.sequence === 0) {
+      return seq === 0 && (log.readThrough === 0 || (await this.#reader.findAt(userId, 1)) !== null);
     }
-    return { events, lastSeq, start };
+    const decoded = (await this.#reader.findAt(userId, hint.sequence))?.decoded;
+    return decoded?.ok === true && positionMatches(hint, decoded.event.position.eventId);
   }
+}
+
+/** The client's cursor, if it is one of this user's own events. */
+function readOwnCursor({ after, userId }: OwnJoin): OwnCursor | null {
+  const cursor = after === null ? null : parseCursor(after);
+  return cursor?.kind === 'own' && (cursor.userId ?? userId) === userId ? cursor : null;
+}
+
+/** With nothing before a true hint, the first event after it may carry any `seq`: older ones may have been evicted. */
+function startChain({ seq }: OwnCursor, hint: StreamPosition | null): OwnChain {
+  const mayStartAnywhere = seq === 0 && hint !== null && hint.sequence > 0;
+  return new OwnChain(seq, mayStartAnywhere ? null : seq, hint !== null);
 }
 
 /** True when everything up to the newest message is read. */

@@ -1,7 +1,7 @@
 import { ACCESS_TOKEN_TTL_SECONDS_MAX, ALL_SESSION_REVOCATIONS } from '@infrasignal/shared';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { ConsumerEpoch } from './consumer-epoch.ts';
 import type { EventDecoder } from './event-decoder.ts';
+import { readPast } from './past-reader.ts';
 
 /** What the clocks of the broker, of auth-service and of this node may differ by. */
 const CLOCK_MARGIN_SECONDS = 300;
@@ -21,18 +21,9 @@ export async function loadRevocations(
   onEnded: (sessionId: string) => void,
 ): Promise<void> {
   const fromTimeMs = Date.now() - REVOCATION_LIFE_MS;
-  const epoch = await ConsumerEpoch.open(connection, { fromTimeMs }, ALL_SESSION_REVOCATIONS);
-  let missing = epoch.pendingAtStart;
-  if (missing > 0) {
-    await epoch.read((message) => {
-      const decoded = decoder.decode(message);
-      if (decoded.ok) for (const sessionId of decoded.event.endedSessions) onEnded(sessionId);
-      missing -= 1;
-      if (missing === 0) epoch.end('stopped');
-    });
-    await epoch.ended;
-  } else {
-    epoch.end('stopped');
-  }
-  if (missing > 0) throw new Error('the revoked sessions could not be read');
+  await readPast(connection, { fromTimeMs }, ALL_SESSION_REVOCATIONS, (message) => {
+    const decoded = decoder.decode(message);
+    if (decoded.ok) for (const sessionId of decoded.event.endedSessions) onEnded(sessionId);
+    return false;
+  });
 }

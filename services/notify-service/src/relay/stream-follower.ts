@@ -2,6 +2,8 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
 import type { Decoded, EventDecoder } from './event-decoder.ts';
+import { toLogEntry } from './log-entry.ts';
+import type { RecentEvents } from './recent-events.ts';
 import type { ReadPlace } from './resume-point.ts';
 import type { RelayStats } from './relay-stats.ts';
 import type { StreamMessage } from './stream-message.ts';
@@ -12,7 +14,9 @@ const COMPLAINTS_MAX = 1_000;
 
 export interface StreamFollowerOptions {
   readonly decoder: EventDecoder;
-  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged'>;
+  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged' | 'learnNewest'>;
+  /** Kept in step with the reading. */
+  readonly recent: Pick<RecentEvents, 'add' | 'clear'>;
   readonly stats: RelayStats;
   readonly log: FastifyBaseLogger;
 }
@@ -60,7 +64,8 @@ export class StreamFollower {
 
   /** The log is another one: from here on, positions mean something else. */
   startRecovery(state: StreamState, readThrough: number, recovery: Recovery): void {
-    const { hub, stats } = this.#options;
+    const { hub, recent, stats } = this.#options;
+    recent.clear();
     if (this.#recovery === null) {
       stats.recoveries += 1;
       hub.logChanged();
@@ -74,14 +79,28 @@ export class StreamFollower {
     this.#recovery = recovery;
   }
 
+  /** A message from before the reading starts: told to nobody, but known to those who resume. */
+  recall(message: StreamMessage): void {
+    const { decoder, hub, recent } = this.#options;
+    const decoded = decoder.decode(message);
+    recent.add(toLogEntry(message, decoded));
+    if (decoded.ok) hub.learnNewest(decoded.event.userId, decoded.event.seq, decoded.event.position);
+    else if (decoded.userId !== null) hub.skip(decoded.userId);
+  }
+
   /** The next message of the stream. */
   read(message: StreamMessage): void {
     const place = this.#place;
     if (place === null) throw new Error('reading has not been started');
-    const { decoder, hub, stats } = this.#options;
+    const { decoder, hub, recent, stats } = this.#options;
     stats.received += 1;
     if (message.sequence > place.readThrough + 1) this.lose(place.readThrough + 1, message.sequence);
     const decoded = decoder.decode(message);
+    // Before the hub is told: whoever joins when it has been told finds the event among the recent ones.
+    recent.add(toLogEntry(message, decoded));
+    // What is no event is read once more when the reading was interrupted right behind it. To count it twice would
+    // explain a jump in its user's `seq` that nothing explains.
+    const isRepeated = message.sequence <= place.readThrough;
     place.readThrough = message.sequence;
     if (decoded.ok) {
       if (!decoded.isKnown) stats.unknownEvents += 1;
@@ -89,7 +108,7 @@ export class StreamFollower {
       place.anchorStoredAtMs = message.storedAtMs;
       hub.publish(decoded.event);
     } else {
-      this.#refuse(message, decoded);
+      this.#refuse(message, decoded, isRepeated);
     }
     if (this.#recovery !== null && message.sequence >= this.#recovery.untilSequence) {
       this.#recovery = null;
@@ -107,11 +126,11 @@ export class StreamFollower {
     hub.resync();
   }
 
-  #refuse({ subject, sequence }: StreamMessage, decoded: Decoded & { ok: false }): void {
+  #refuse({ subject, sequence }: StreamMessage, decoded: Decoded & { ok: false }, isRepeated: boolean): void {
     const { hub, log, stats } = this.#options;
     const { reason, userId } = decoded;
     increment(stats.invalidEvents, reason);
-    if (userId !== null) hub.skip(userId);
+    if (userId !== null && !isRepeated) hub.skip(userId);
     const complaint = `${reason} ${subject}`;
     if (this.#complaints.has(complaint) || this.#complaints.size >= COMPLAINTS_MAX) return;
     this.#complaints.add(complaint);

@@ -2,6 +2,8 @@ import { EVENTS_STREAM_NAME, userEventsFilter } from '@infrasignal/shared';
 import { jetstreamManager, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Broker } from '@infrasignal/service-kit';
+import { canReadBatches, readBatch } from './batch-read.ts';
+import type { BrokerRead } from './read-stats.ts';
 import type { StreamMessage } from './stream-message.ts';
 
 /** A read takes a quarter of a millisecond; one that takes this long is not going to answer. */
@@ -29,67 +31,98 @@ function toMessage(stored: StoredMsg | null): StreamMessage | null {
   return { subject: stored.subject, data: stored.data, sequence: stored.seq, storedAtMs: stored.time.getTime() };
 }
 
+interface Link {
+  readonly connection: NatsConnection;
+  readonly manager: JetStreamManager;
+}
+
+/** How a read is counted. */
+type Count = (read: BrokerRead) => void;
+
 /**
- * Single reads of the event stream. `find…` may be answered by any replica, which can lag behind by some
- * milliseconds; `…AtLeader` cannot, and costs the leader's time: it is for confirming an answer that takes something
- * away from a client.
+ * Reads of the event stream, each a request to the broker. `find…` may be answered by any replica, which can lag
+ * behind by some milliseconds; `…AtLeader` cannot, and costs the leader's time: it is for answers that must know of
+ * everything that was stored before they were asked.
  *
  * @throws StreamUnreadableError from every method, when there is no answer.
  */
 export class StreamReader {
   readonly #broker: Broker;
+  readonly #count: Count;
   readonly #managers = new WeakMap<NatsConnection, Promise<JetStreamManager>>();
 
-  constructor(broker: Broker) {
+  /** @param count told of each request before it is sent */
+  constructor(broker: Broker, count: Count) {
     this.#broker = broker;
+    this.#count = count;
+  }
+
+  /** True if one request brings many messages: `findFollowing` then is worth asking for many at once. */
+  get readsBatches(): boolean {
+    const { connection } = this.#broker;
+    return connection !== null && canReadBatches(connection);
   }
 
   /** The newest message of a user. */
-  findNewest(userId: number): Promise<StreamMessage | null> {
-    const query = { last_by_subj: userEventsFilter(userId) };
-    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)));
-  }
-
   findNewestAtLeader(userId: number): Promise<StreamMessage | null> {
     const query = { last_by_subj: userEventsFilter(userId) };
-    return this.#ask(async (manager) => toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)));
+    return this.#ask('newest', async ({ manager }) =>
+      toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
+    );
   }
 
   /** The first message of a user at or after a position. */
   findNext(userId: number, fromSequence: number): Promise<StreamMessage | null> {
     const query = { seq: fromSequence, next_by_subj: userEventsFilter(userId) };
-    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)));
+    return this.#ask('next', async ({ manager }) =>
+      toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)),
+    );
   }
 
   findNextAtLeader(userId: number, fromSequence: number): Promise<StreamMessage | null> {
     const query = { seq: fromSequence, next_by_subj: userEventsFilter(userId) };
-    return this.#ask(async (manager) => toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)));
+    return this.#ask('next', async ({ manager }) =>
+      toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
+    );
+  }
+
+  /** Messages at or after a position, of one user or (null) of all, in order; only with `readsBatches`. */
+  readBatch(userId: number | null, fromSequence: number, countMax: number): Promise<StreamMessage[]> {
+    const filter = userId === null ? null : userEventsFilter(userId);
+    return this.#ask('batch', ({ connection }) =>
+      readBatch(connection, { fromSequence, filter, countMax }, READ_TIMEOUT_MS),
+    );
   }
 
   /** The message at a position. */
   findAt(sequence: number): Promise<StreamMessage | null> {
     const query = { seq: sequence };
-    return this.#ask(async (manager) => toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)));
+    return this.#ask('at', async ({ manager }) =>
+      toMessage(await manager.direct.getMessage(EVENTS_STREAM_NAME, query)),
+    );
   }
 
   findAtLeader(sequence: number): Promise<StreamMessage | null> {
     const query = { seq: sequence };
-    return this.#ask(async (manager) => toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)));
+    return this.#ask('at', async ({ manager }) =>
+      toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
+    );
   }
 
   /** Asked of the leader. */
   getState(): Promise<StreamState> {
-    return this.#ask(async (manager) => {
+    return this.#ask('state', async ({ manager }) => {
       const { created, state } = await manager.streams.info(EVENTS_STREAM_NAME);
       return { createdAt: created, firstSequence: state.first_seq, lastSequence: state.last_seq };
     });
   }
 
-  async #ask<Answer>(question: (manager: JetStreamManager) => Promise<Answer>): Promise<Answer> {
+  async #ask<Answer>(read: BrokerRead, question: (link: Link) => Promise<Answer>): Promise<Answer> {
     const { connection } = this.#broker;
     if (connection === null) throw new StreamUnreadableError();
+    this.#count(read);
     try {
-      return await question(await this.#managerOf(connection));
+      return await question({ connection, manager: await this.#managerOf(connection) });
     } catch (error) {
       throw new StreamUnreadableError({ cause: error });
     }
