@@ -33,6 +33,7 @@ t.test('A10 every refused login looks the same and takes one hash', async (t) =>
     ['a disabled account, right password', disabled, GOOD_PASSWORD],
     ['a disabled account, wrong password', disabled, 'not this one either'],
     ['an account without a password', withoutPassword, GOOD_PASSWORD],
+    ['an account whose hash cannot be read', withBrokenHash, GOOD_PASSWORD],
   ];
   const reference = visible(await logIn(app, { phone_number: nextNumber(), password: 'a reference' }));
   t.match(reference, { status: 401, body: { code: 'invalid_credentials', instance: '/api/login/' } });
@@ -43,8 +44,6 @@ t.test('A10 every refused login looks the same and takes one hash', async (t) =>
     t.equal(hashes.take(), 1, `${what}: one hash is computed`);
     t.notMatch(answer.body, phoneNumber);
   }
-  const broken = await logIn(app, { phone_number: withBrokenHash, password: GOOD_PASSWORD });
-  t.strictSame(visible(broken), reference, 'a hash that cannot be read is no way in');
   t.equal((await logIn(app, { phone_number: existing, password: GOOD_PASSWORD })).statusCode, 200);
 });
 

@@ -18,20 +18,34 @@ export function selectLoginCandidate(phoneNumberE164: string): SQL {
     from ${users} where phone_number_e164 = ${phoneNumberE164}`;
 }
 
+/** @returns null if there is no account with that number */
+export async function findLoginCandidate(db: Database, phoneNumberE164: string): Promise<LoginCandidate | null> {
+  const { rows } = await db.execute<LoginCandidate & Record<string, unknown>>(selectLoginCandidate(phoneNumberE164));
+  return rows[0] ?? null;
+}
+
+/** What a login writes when the password was right. */
+export interface NewLogin {
+  readonly session: NewSession;
+  /** Takes the place of the hash that was checked; null keeps it. */
+  readonly renewedHash: string | null;
+  /** Renders what a success forgets, for the account that the CTE of that name returns. */
+  readonly forgetFailures: (when: string) => SQL;
+}
+
 /**
  * Opens a session and writes `user.login` in one statement, if the account is still the one whose password was checked.
- * @param forgetFailures renders what a success forgets, for the account that the CTE of that name returns
- * @returns false when it was disabled, deleted or given another password meanwhile; then nothing was written
+ * @returns false when it was disabled, deleted or given another hash meanwhile; then nothing was written
  */
 export async function insertLogin(
   db: Database,
   candidate: LoginCandidate,
-  session: NewSession,
-  forgetFailures: (when: string) => SQL,
+  { session, renewedHash, forgetFailures }: NewLogin,
 ): Promise<boolean> {
   const { rows } = await db.execute<{ id: string }>(sql`
     with account as (
-      update ${users} set event_seq = event_seq + 1, last_login_at = now()
+      update ${users} set event_seq = event_seq + 1, last_login_at = now(),
+        password_hash = coalesce(${renewedHash}, password_hash)
       where id = ${candidate.userId} and password_hash = ${candidate.passwordHash} and disabled_at is null
       returning id, event_seq, phone_number
     ), session as (

@@ -16,6 +16,7 @@ import { sessionErrors } from './sessions-errors.ts';
 import {
   findLiveSessions,
   findLiveUser,
+  findLoginCandidate,
   findSessionOwner,
   insertLogin,
   isRefreshable,
@@ -64,6 +65,7 @@ export interface SessionsDependencies {
 
 /** What one try of a password goes with. */
 interface LoginTry {
+  readonly phoneNumberE164: string;
   readonly hasher: PasswordHasher;
   readonly origin: SessionOrigin;
   readonly forgetFailures: ForgetFailures;
@@ -115,26 +117,35 @@ export class SessionsService {
     const opened = await guardLogin(
       { phoneNumberE164, password, address, device },
       selectLoginCandidate(phoneNumberE164),
-      (candidate, forgetFailures) => this.#tryPassword(candidate, password, { hasher, origin, forgetFailures }),
+      (candidate, forgetFailures) => this.#tryPassword(candidate, password, { phoneNumberE164, hasher, origin, forgetFailures }),
     );
     if (opened === null) throw new ProblemError(sessionErrors.invalid_credentials);
     announceEvent();
     return opened;
   }
 
-  /** @returns null for a wrong password, and for a candidate whom no password lets in */
-  async #tryPassword(candidate: LoginCandidate | null, password: string, login: LoginTry): Promise<OpenedSession | null> {
+  /** @returns null for a wrong password, and for a candidate whom no password lets in; both after the same work */
+  async #tryPassword(
+    candidate: LoginCandidate | null,
+    password: string,
+    login: LoginTry,
+    isRetry = false,
+  ): Promise<OpenedSession | null> {
     const { db, sessionOpener } = this.#dependencies;
-    const { hasher, origin, forgetFailures } = login;
-    if (candidate?.passwordHash == null) {
+    const { phoneNumberE164, hasher, origin, forgetFailures } = login;
+    if (candidate?.passwordHash == null || candidate.isDisabled) {
       await hasher.verifyNothing(password);
       return null;
     }
-    const isRight = await hasher.verify(candidate.passwordHash, password);
-    if (!isRight || candidate.isDisabled) return null;
+    const { isRight, renewedHash } = await hasher.verifyAndRenew(candidate.passwordHash, password);
+    if (!isRight) return null;
     const session = sessionOpener.open(origin);
-    if (!(await insertLogin(db, candidate, session, forgetFailures))) return null;
-    return { sessionId: session.id, tokens: session.toTokens(candidate) };
+    if (await insertLogin(db, candidate, { session, renewedHash, forgetFailures })) {
+      return { sessionId: session.id, tokens: session.toTokens(candidate) };
+    }
+    if (isRetry) return null;
+    // The hash is another by now: renewed by a login beside this one, of the same password, or the password changed.
+    return this.#tryPassword(await findLoginCandidate(db, phoneNumberE164), password, login, true);
   }
 
   /**
