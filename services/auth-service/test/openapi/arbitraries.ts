@@ -5,6 +5,9 @@ import type { JsonSchema } from './contract.ts';
 /** Longer strings only repeat what these show; the longest that a schema allows is tried as a mutation. */
 const LENGTH_MAX = 80;
 
+/** Items of a list. More are more of the same. */
+const ITEMS_MAX = 5;
+
 /** Names and texts that have undone programs before. */
 const NASTY = [
   '__proto__', 'constructor', 'toString', 'hasOwnProperty', '', ' ', '\u0000', '\ud800', '\u202e', 'ﬁ', 'é', 'İ',
@@ -36,6 +39,11 @@ export function validValues(
   if (schema.type === 'string') return texts(schema, known[name] ?? []);
   if (schema.type === 'boolean') return fc.boolean();
   if (schema.type === 'null') return fc.constant(null);
+  if (schema.type === 'integer') return fc.integer({ min: schema.minimum ?? 0 });
+  if (schema.type === 'array') {
+    const { items = {}, minItems = 0 } = schema;
+    return fc.array(validValues(items, known, name), { minLength: minItems, maxLength: ITEMS_MAX });
+  }
   if (schema.type === 'object') {
     const members = Object.entries(schema.properties ?? {});
     const model = Object.fromEntries(members.map(([key, member]) => [key, validValues(member, known, key)]));

@@ -1,9 +1,9 @@
-import type { TokenResponse } from '@infrasignal/shared';
+import { SCOPE_BROADCAST_NOTIFICATIONS, SCOPE_SEND_NOTIFICATIONS, type TokenResponse } from '@infrasignal/shared';
 import type { FastifyInstance } from 'fastify';
 import { loadConfig } from '../../src/config.ts';
 import { createFeatures } from '../../src/features.ts';
 import { testEnvironment } from '../auth-fixture.ts';
-import { createAccount, type Answer } from '../requests.ts';
+import { createAccount, post, type Answer } from '../requests.ts';
 import { examplesOf, type Contract, type Operation } from './contract.ts';
 
 /** An origin that the service allows by default. */
@@ -55,10 +55,17 @@ export class Caller {
     return String(this.example(this.#contract.find('register')).password);
   }
 
-  /** A new account with the password of the examples, and what a client of it holds in either mode. */
+  /**
+   * A new account with the password of the examples and every scope that a route asks for, and what a client of it
+   * holds in either mode.
+   */
   async getCredentials(): Promise<Credentials> {
     const { password } = this;
-    const tokens = await createAccount(this.#app, { password });
+    const account = await createAccount(this.#app, { password });
+    const scopes = [SCOPE_SEND_NOTIFICATIONS, SCOPE_BROADCAST_NOTIFICATIONS];
+    await this.#app.pool.query('update users set scopes = $1 where id = $2', [scopes, account.user_id]);
+    const refreshed = await post(this.#app, '/api/token/refresh/', { refresh: account.refresh });
+    const tokens = refreshed.json<TokenResponse>();
     const url = '/api/login/?session=cookie';
     const payload = { phone_number: tokens.phone_number, password };
     const login = await this.#app.inject({ method: 'POST', url, payload, headers: { origin: ALLOWED_ORIGIN } });
@@ -100,15 +107,15 @@ export class Caller {
     return { headers, cookies };
   }
 
-  /** Sends a request to an operation, with its example for each path parameter that is not given. */
+  /** Sends a request to an operation, with its example for each required parameter that is not given. */
   async send(operation: Operation, call: OperationCall = {}): Promise<Answer> {
     const { body, headers = {}, cookies = {}, parameters = {} } = call;
     const payload = call.payload ?? (body === undefined ? undefined : JSON.stringify(body));
     let url = operation.path;
     const query = new URLSearchParams();
     const given: Record<string, string> = {};
-    for (const { name, in: place, example } of operation.parameters ?? []) {
-      const value = parameters[name] ?? (place === 'path' ? String(example) : undefined);
+    for (const { name, in: place, required, example } of operation.parameters ?? []) {
+      const value = parameters[name] ?? (required === true ? String(example) : undefined);
       if (place === 'path') url = url.replace(`{${name}}`, encodeURIComponent(value ?? ''));
       else if (value !== undefined && place === 'header') given[name] = value;
       else if (value !== undefined) query.set(name, value);

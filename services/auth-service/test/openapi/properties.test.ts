@@ -40,6 +40,7 @@ function knownValues(credentials: Credentials): Record<string, readonly string[]
     token: [tokens.refresh, tokens.access],
     client_id: [client.client_id],
     client_secret: [client.client_secret],
+    type: ['app.news', 'app.orders.order_shipped'],
   };
 }
 

@@ -64,8 +64,10 @@ async function refuseUnseen(scene: Scene): Promise<Answer> {
   await withMembers(scene, { [operation.operationId === 'logIn' ? 'password' : 'current_password']: 'not this one' });
   await app.pool.query("update login_failures set blocked_until = now() + interval '1 hour'");
   await app.pool.query("update address_budgets set spent_until = now() + interval '10 years'");
+  await app.pool.query('truncate notification_allowances');
+  await app.pool.query("insert into notification_allowances select id, now() + interval '1 hour', 1e9, 1e9 from users");
   const answer = await caller.send(operation, good);
-  await app.pool.query('truncate login_failures, address_budgets');
+  await app.pool.query('truncate login_failures, address_budgets, notification_allowances');
   return answer;
 }
 
@@ -91,6 +93,10 @@ export const provocations: Readonly<Record<string, Provocation>> = {
   forbidden_origin: (scene) =>
     fromBrowser(scene, { origin: 'https://elsewhere.example', 'x-csrf-token': scene.credentials.csrfToken }),
   csrf_failed: (scene) => fromBrowser(scene, { origin: ALLOWED_ORIGIN, 'x-csrf-token': 'not the token' }),
+  insufficient_scope: async (scene) => {
+    const { access } = await createAccount(scene.app);
+    return withHeaders(scene, { authorization: `Bearer ${access}` });
+  },
   invalid_credentials: (scene) => withMembers(scene, { password: 'not the password' }),
   invalid_refresh_token: (scene) => withMembers(scene, { refresh: `${scene.credentials.tokens.refresh}A` }),
   invalid_client: (scene) => withMembers(scene, { client_secret: 'not the secret' }),
@@ -107,7 +113,7 @@ export const provocations: Readonly<Record<string, Provocation>> = {
   idempotency_key_reused: async (scene) => {
     const keyed = withKey(scene);
     await keyed();
-    return keyed({ phone_number: nextNumber() });
+    return keyed(scene.operation.operationId === 'register' ? { phone_number: nextNumber() } : { type: 'app.other' });
   },
   idempotency_key_spent: async (scene) => {
     const keyed = withKey(scene);
@@ -131,8 +137,9 @@ const ofBranch = (schema: JsonSchema): JsonSchema => schema.anyOf?.[0] ?? schema
 /** What a schema itself can refuse about a member of a body. */
 const badValues: Readonly<Record<string, BadValue>> = {
   invalid_type: ({ type }) => (type === 'boolean' ? 'true' : 1),
-  too_short: ({ minLength }) => (minLength === undefined ? undefined : ''),
+  too_short: ({ minItems, minLength }) => (minItems === undefined ? (minLength === undefined ? undefined : '') : []),
   too_long: ({ maxLength }) => (maxLength === undefined ? undefined : 'x'.repeat(maxLength + 1)),
+  invalid_value: ({ items }) => (items?.minimum === undefined ? undefined : [items.minimum - 1]),
   invalid_format: ({ format }) => (format === undefined ? undefined : 'not of this form'),
 };
 
@@ -157,9 +164,6 @@ export async function provokeField(scene: Scene, code: string): Promise<Answer> 
   }
   if (code === 'unknown_field') return withMembers(scene, { is_staff: true });
   if (code === 'invalid_characters') return withMembers(scene, { [members[0]?.[0] ?? 'any']: 'NUL \u0000' });
-  if (code === 'invalid_value') {
-    return caller.send(operation, { ...good, parameters: { session: 'no such mode' } });
-  }
   const bad = badMembers[code];
   if (bad !== undefined) {
     // A new password is refused like a first one.
@@ -170,5 +174,7 @@ export async function provokeField(scene: Scene, code: string): Promise<Answer> 
     const value = badValues[code]?.(member);
     if (value !== undefined) return withMembers(scene, { [name]: value });
   }
-  return caller.send(operation, { ...good, parameters: { session_id: 'not an id', 'Idempotency-Key': 'no key' } });
+  if (code === 'invalid_value') return caller.send(operation, { ...good, parameters: { session: 'no such mode' } });
+  const parameters = { session_id: 'not an id', 'Idempotency-Key': 'no key' };
+  return caller.send(operation, { ...good, parameters });
 }
