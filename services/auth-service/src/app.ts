@@ -27,8 +27,8 @@ import { toUnavailableProblem } from './plugins/database-errors.ts';
 import { browserSessionPlugin } from './plugins/browser-session-plugin.ts';
 import { databasePlugin } from './plugins/database-plugin.ts';
 import { hashQueuePlugin } from './plugins/hash-queue-plugin.ts';
-import { openapiPlugin } from './plugins/openapi-plugin.ts';
 import { knownDevicesPlugin } from './plugins/known-devices-plugin.ts';
+import { openapiPlugin } from './plugins/openapi-plugin.ts';
 import { outboxPlugin } from './plugins/outbox-plugin.ts';
 import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
 
@@ -127,8 +127,8 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     allowedOrigins: config.allowedOrigins,
     isDebug: config.isDebug,
   });
-  await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
   await app.register(knownDevicesPlugin, { secretKeys: secretKeysOf(config), isDebug: config.isDebug });
+  await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
   await app.register(keysRoutes(keyRing));
   await app.register(
     accountsRoutes(features.accounts, (request) =>

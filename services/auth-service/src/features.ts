@@ -150,6 +150,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
   });
   const accounts = new AccountsService({
     db,
+    guardRegistration: (applicant, create) => loginAttempts.register(applicant, create),
     hasher,
     region,
     registrationKeys: new RegistrationKeys(secretKeys),

@@ -1,9 +1,9 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { deriveKeys } from './derived-key.ts';
 
 /** A device, or a browser, that logged in before. */
 export interface KnownDevice {
-  /** Random; says nothing about the device. */
+  /** Says nothing about the device. */
   readonly id: string;
   /** Whose password it knew, the latest first. */
   readonly userIds: readonly number[];
@@ -11,14 +11,11 @@ export interface KnownDevice {
 
 const PURPOSE = 'device tokens v1';
 
-/** 128 random bits. */
+/** 128 bits: nobody has another's by chance. */
 const ID_BYTES = 16;
 
 /** A family shares a browser; more than these few are a public terminal, which nobody should be known by. */
 const USERS_MAX = 5;
-
-/** Five users and the rest come to under 160 characters. */
-export const DEVICE_TOKEN_LENGTH_MAX = 256;
 
 const tokenExpression = /^d1\.([A-Za-z0-9_-]{22})\.([1-9]\d{0,15}(?:-[1-9]\d{0,15}){0,4})\.([A-Za-z0-9_-]{43})$/;
 
@@ -39,9 +36,13 @@ export class DeviceTokens {
     this.#keys = deriveKeys(secretKeys, PURPOSE);
   }
 
-  /** The token for a device that just logged in. @param known what it was before; null: nothing */
-  encode(known: KnownDevice | null, userId: number): string {
-    const id = known?.id ?? randomBytes(ID_BYTES).toString('base64url');
+  /**
+   * The token for a device that just logged in.
+   * @param known what it was before; null: a stranger, who is named after the session, so that the answer to a
+   *   registration that is sent again is the same
+   */
+  encode(known: KnownDevice | null, { userId, sessionId }: { userId: number; sessionId: string }): string {
+    const id = known?.id ?? mac(this.#keys[0], `device ${sessionId}`).subarray(0, ID_BYTES).toString('base64url');
     const others = known?.userIds.filter((other) => other !== userId) ?? [];
     const body = `d1.${id}.${[userId, ...others].slice(0, USERS_MAX).join('-')}`;
     return `${body}.${mac(this.#keys[0], body).toString('base64url')}`;

@@ -14,7 +14,7 @@ export interface KnownDevices {
   /** By its cookie, or by `X-Device-Token`; null for a stranger. */
   find(request: FastifyRequest): KnownDevice | null;
   /** Makes the device known as this user's: sets the cookie. @returns the token, for clients without cookies */
-  remember(request: FastifyRequest, reply: FastifyReply, userId: number): string;
+  remember(request: FastifyRequest, reply: FastifyReply, login: { userId: number; sessionId: string }): string;
 }
 
 declare module 'fastify' {
@@ -35,8 +35,8 @@ async function knownDevices(app: FastifyInstance, { secretKeys, isDebug }: Known
     const token = typeof header === 'string' ? header : request.cookies[cookieName];
     return token === undefined ? null : tokens.decode(token);
   };
-  const remember: KnownDevices['remember'] = (request, reply, userId) => {
-    const token = tokens.encode(find(request), userId);
+  const remember: KnownDevices['remember'] = (request, reply, login) => {
+    const token = tokens.encode(find(request), login);
     // Also for clients that hold their tokens themselves: a page of the original sends it without knowing of it.
     reply.setCookie(cookieName, token, {
       path: '/',

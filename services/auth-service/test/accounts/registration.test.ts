@@ -34,8 +34,8 @@ t.test('A1 register answers 201 with tokens, and the hash has the default cost',
   const body: Record<string, unknown> = answer.json();
   t.same(
     Object.keys(body).sort(),
-    ['access', 'expires_in', 'phone_number', 'refresh', 'refresh_expires_in', 'token_type', 'user_id'],
-    'the inherited fields and three new ones, nothing else',
+    ['access', 'device_token', 'expires_in', 'phone_number', 'refresh', 'refresh_expires_in', 'token_type', 'user_id'],
+    'the inherited fields and four new ones, nothing else',
   );
   t.match(body, {
     refresh: /^v1\./,
@@ -44,6 +44,7 @@ t.test('A1 register answers 201 with tokens, and the hash has the default cost',
     token_type: 'Bearer',
     expires_in: 300,
     refresh_expires_in: 7 * 86_400,
+    device_token: /^d1\./,
   });
   const [user] = await database.query<StoredUser>('select * from users');
   t.equal(body.user_id, Number(user!.id), 'a number, not a text');

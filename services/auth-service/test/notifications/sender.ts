@@ -19,7 +19,8 @@ let clientsMade = 0;
 export async function createSender({ app }: AuthFixture, ...scopes: string[]): Promise<Sender> {
   const config = loadConfig(testEnvironment({ databaseUrl: 'postgres://unused', natsUrl: 'nats://unused' }));
   const nothing = (): void => undefined;
-  const { serviceClients } = await createFeatures(config, { db: app.db, announceEvent: nothing, onError: nothing });
+  const hooks = { db: app.db, announceEvent: nothing, broker: null, log: { warn: nothing }, onError: nothing };
+  const { serviceClients } = await createFeatures(config, hooks);
   clientsMade += 1;
   const { clientId, secret } = await serviceClients.create(`sender-${clientsMade}`, scopes);
   const answer = await post(app, '/api/service/token/', { client_id: clientId, client_secret: secret });

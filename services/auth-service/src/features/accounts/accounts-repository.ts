@@ -23,6 +23,8 @@ export interface FirstRows {
   readonly insertSession: (from: string) => SQL;
   /** What a retry is recognised by; null when none was announced. */
   readonly registrationKey: RegistrationKey | null;
+  /** Renders how failed logins to the number are forgotten, for the account that the CTE of that name returns. */
+  readonly forgetFailures: (when: string) => SQL;
 }
 
 export type TakenField = 'phone_number' | 'email';
@@ -46,7 +48,7 @@ export async function findTakenField(
 export async function insertAccount(
   db: Database,
   account: NewAccount,
-  { sessionId, insertSession, registrationKey }: FirstRows,
+  { sessionId, insertSession, registrationKey, forgetFailures }: FirstRows,
 ): Promise<number | null> {
   const withKey =
     registrationKey === null
@@ -70,6 +72,8 @@ export async function insertAccount(
         from: 'account',
         data: sql`jsonb_build_object('user_id', account.id, 'phone_number', account.phone_number)`,
       })}
+    ), forgotten as (
+      ${forgetFailures('account')}
     )${withKey}
     select id from account`;
   try {

@@ -22,6 +22,7 @@ function registerSchema(passwordFieldErrors: readonly ErrorDefinition[]) {
     response: { 201: TokenAnswerSchema },
     errors: [
       commonErrors.forbidden_origin,
+      commonErrors.throttled,
       idempotencyErrors.idempotency_key_reused,
       accountErrors.idempotency_key_spent,
     ],
@@ -50,11 +51,14 @@ export function accountsRoutes(
         const { sessionId, tokens } = await service.register(request.body, {
           session: openSession(request),
           idempotencyKey: typeof key === 'string' ? key : null,
+          address: request.ip,
           place: getHashPlace(request),
         });
         // RFC 6749 section 5.1: tokens are in no cache.
         reply.code(201).header('cache-control', 'no-store');
-        return isCookieMode ? app.browserSessions.establish(reply, tokens, sessionId) : tokens;
+        const deviceToken = app.knownDevices.remember(request, reply, { userId: tokens.user_id, sessionId });
+        if (isCookieMode) return app.browserSessions.establish(reply, tokens, sessionId);
+        return { ...tokens, device_token: deviceToken };
       },
     );
   };

@@ -16,6 +16,7 @@ import {
   findTakenField,
   insertAccount,
   updateEmail,
+  type FirstRows,
   type Profile,
   type TakenField,
 } from './accounts-repository.ts';
@@ -47,6 +48,8 @@ export interface RegistrationCircumstances {
   readonly session: FirstSession;
   /** The client's `Idempotency-Key`; null when it sent none. */
   readonly idempotencyKey: string | null;
+  /** Where it comes from. */
+  readonly address: string;
   readonly place: HashPlace;
 }
 
@@ -56,10 +59,21 @@ export interface Registration {
   readonly tokens: TokenResponse;
 }
 
+/** Renders how failed logins to a number are forgotten, for a CTE, if the CTE of that name returned a row. */
+type ForgetFailures = FirstRows['forgetFailures'];
+
 export interface AccountsDependencies {
   readonly db: Database;
   readonly hasher: QueuedHasher;
   readonly region: CountryCode;
+  /**
+   * Lets a registration be tried if its address may register now. A new account's statement runs `forgetFailures`.
+   * @throws ProblemError throttled
+   */
+  readonly guardRegistration: (
+    applicant: { phoneNumberE164: string; address: string },
+    create: (forgetFailures: ForgetFailures) => Promise<Registration>,
+  ) => Promise<Registration>;
   readonly registrationKeys: RegistrationKeys;
   /** The tokens that a session began with: the same refresh token, and an access token of now. */
   readonly reissueFirstTokens: (
@@ -105,12 +119,23 @@ export class AccountsService {
   /**
    * Creates an account and its first session. A retry with the same key gets the answer of the first again.
    * @throws ProblemError invalid_request naming every refused field, phone_number_taken, email_taken,
-   *   idempotency_key_reused, idempotency_key_spent
+   *   idempotency_key_reused, idempotency_key_spent, throttled
    */
   async register(body: RegisterBody, circumstances: RegistrationCircumstances): Promise<Registration> {
-    const { session, idempotencyKey, place } = circumstances;
-    const { db, hasher, registrationKeys, announceEvent } = this.#dependencies;
     const identity = this.#check(body);
+    const applicant = { phoneNumberE164: identity.phoneNumberE164, address: circumstances.address };
+    return this.#dependencies.guardRegistration(applicant, (forgetFailures) =>
+      this.#create(body, identity, { ...circumstances, forgetFailures }),
+    );
+  }
+
+  async #create(
+    body: RegisterBody,
+    identity: { phoneNumberE164: string; email: string | null },
+    circumstances: RegistrationCircumstances & { forgetFailures: ForgetFailures },
+  ): Promise<Registration> {
+    const { session, idempotencyKey, place, forgetFailures } = circumstances;
+    const { db, registrationKeys, announceEvent } = this.#dependencies;
     const keys = idempotencyKey === null ? [] : registrationKeys.encode(idempotencyKey, body);
     const phoneNumber = body.phone_number;
     // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement of the insert decides races.
@@ -120,8 +145,13 @@ export class AccountsService {
         ? null
         : await insertAccount(
             db,
-            { ...identity, phoneNumber, passwordHash: await hasher.at(place).hash(body.password) },
-            { sessionId: session.id, insertSession: (from) => session.insert(from), registrationKey: keys[0] ?? null },
+            { ...identity, phoneNumber, passwordHash: await this.#hashNew(body.password, place) },
+            {
+              sessionId: session.id,
+              insertSession: (from) => session.insert(from),
+              registrationKey: keys[0] ?? null,
+              forgetFailures,
+            },
           );
     if (userId === null) {
       // Taken, but maybe by this very request: sent before, or at the same time, when it waited for the other there.

@@ -105,7 +105,7 @@ export class SecurityLog {
   /** In order, each until the broker has it. Instances may do it side by side: the broker knows an id again. */
   async #publishDue(): Promise<void> {
     const { db, publisher } = this.#dependencies;
-    if (publisher === null || !publisher.isReady) return;
+    if (publisher?.isReady !== true) return;
     const due = await findUnpublishedEvents(db);
     for (const event of due) {
       await publisher.publish(event);

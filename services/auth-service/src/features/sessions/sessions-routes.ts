@@ -118,7 +118,7 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
         const device = app.knownDevices.find(request);
         const origin = { userAgent: request.headers['user-agent'], address: request.ip, device };
         const { tokens, sessionId } = await service.logIn(request.body, origin, getHashPlace(request));
-        const deviceToken = app.knownDevices.remember(request, reply, tokens.user_id);
+        const deviceToken = app.knownDevices.remember(request, reply, { userId: tokens.user_id, sessionId });
         if (isCookieMode) return app.browserSessions.establish(reply, tokens, sessionId);
         return { ...tokens, device_token: deviceToken };
       },
