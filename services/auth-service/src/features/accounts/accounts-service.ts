@@ -135,7 +135,7 @@ export class AccountsService {
     circumstances: RegistrationCircumstances & { forgetFailures: ForgetFailures },
   ): Promise<Registration> {
     const { session, idempotencyKey, place, forgetFailures } = circumstances;
-    const { db, registrationKeys, announceEvent } = this.#dependencies;
+    const { db, hasher, registrationKeys, announceEvent } = this.#dependencies;
     const keys = idempotencyKey === null ? [] : registrationKeys.encode(idempotencyKey, body);
     const phoneNumber = body.phone_number;
     // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement of the insert decides races.
@@ -145,7 +145,7 @@ export class AccountsService {
         ? null
         : await insertAccount(
             db,
-            { ...identity, phoneNumber, passwordHash: await this.#hashNew(body.password, place) },
+            { ...identity, phoneNumber, passwordHash: await hasher.at(place).hash(body.password) },
             {
               sessionId: session.id,
               insertSession: (from) => session.insert(from),
