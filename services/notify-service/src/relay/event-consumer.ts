@@ -214,8 +214,9 @@ export class EventConsumer {
 
   /** After a restart everybody comes back at once, and for what happened just now. */
   async #loadRecent(connection: NatsConnection, throughSequence: number): Promise<void> {
-    this.#options.recent.clear();
-    await loadRecentEvents(connection, throughSequence, (message) => {
+    const { recent } = this.#options;
+    recent.clear();
+    await loadRecentEvents(connection, throughSequence, recent.eventsMax, (message) => {
       this.#follower.recall(message);
     });
   }

@@ -53,31 +53,36 @@ export class OwnResume {
   async join(join: OwnJoin): Promise<JoinPlan> {
     const { stats } = this.#reader;
     const cursor = readOwnCursor(join);
-    const remembered = this.#fromMemory(join, cursor);
+    const known = this.#recallNewest(join.userId, cursor);
+    const remembered = known === null ? null : this.#decide(join, cursor, known);
     if (remembered !== null) {
       stats.joinsFromMemory += 1;
       return remembered;
     }
     stats.joinsFromBroker += 1;
-    const newest = await this.#findNewest(join);
+    const newest = known ?? (await this.#findNewest(join));
+    const plan = this.#decide(join, cursor, newest);
+    if (plan !== null) return plan;
+    if (cursor === null) throw new Error('without a cursor there is nothing to read');
+    return this.#fromBroker(join, cursor, newest);
+  }
+
+  /** The user's newest event, if this node knows it for certain and it is not behind the client's. */
+  #recallNewest(userId: number, cursor: OwnCursor | null): Newest | null {
+    const seen = this.#hub.findNewest(userId);
+    // With a message behind it that is no event, only the stream says what comes next.
+    if (seen === null || seen.skipped > 0) return null;
+    // Ahead of this node, as far as it has read: the leader is asked before a client is told so.
+    return cursor !== null && cursor.seq > seen.seq ? null : seen;
+  }
+
+  /** What follows from the newest event and from memory; null when the log has to be read. */
+  #decide(join: OwnJoin, cursor: OwnCursor | null, newest: Newest): JoinPlan | null {
     if (cursor === null) return this.#fromNow(join, newest, join.after === null ? null : 'unknown_cursor');
     if (newest.seq === cursor.seq) return this.#whole(join, cursor.seq, newest);
     if (newest.seq !== null && newest.seq < cursor.seq) return this.#fromNow(join, newest, 'unknown_cursor');
     if (this.#isTooFar(cursor, newest)) return this.#fromNow(join, newest, 'limit');
-    return this.#fromRecent(join, cursor, newest) ?? this.#fromBroker(join, cursor, newest);
-  }
-
-  /** Where the user's newest event is known and what lies between is held, nobody has to be asked. */
-  #fromMemory(join: OwnJoin, cursor: OwnCursor | null): JoinPlan | null {
-    const { after, userId } = join;
-    const seen = this.#hub.findNewest(userId);
-    // With a message behind it that is no event, only the stream says what comes next.
-    if (seen === null || seen.skipped > 0) return null;
-    if (cursor === null) return this.#fromNow(join, seen, after === null ? null : 'unknown_cursor');
-    if (seen.seq === cursor.seq) return this.#whole(join, cursor.seq, seen);
-    // Ahead of this node, as far as it has read: the leader is asked before a client is told so.
-    if (seen.seq < cursor.seq) return null;
-    return this.#isTooFar(cursor, seen) ? this.#fromNow(join, seen, 'limit') : this.#fromRecent(join, cursor, seen);
+    return this.#fromRecent(join, cursor, newest);
   }
 
   /** Replays from the recent events alone, if they prove to be all. */
@@ -100,12 +105,24 @@ export class OwnResume {
   }
 
   async #fromBroker(join: OwnJoin, cursor: OwnCursor, newest: Newest): Promise<JoinPlan> {
+    const quick = await this.#readFromHint(join, cursor, newest);
+    if (quick !== null) return this.#replay(join, cursor, cursor.hint, quick);
     const hint = (await this.#isTrue(join, cursor)) ? cursor.hint : null;
     if (newest.position === null) {
       return hint === null ? this.#fromNow(join, newest, 'evicted') : this.#whole(join, cursor.seq, newest);
     }
-    const read = await this.#read(join, cursor, hint, newest);
+    const read = await this.#read(join, startChain(cursor, hint), hint, newest);
     return typeof read === 'string' ? this.#fromNow(join, newest, read) : this.#replay(join, cursor, hint, read);
+  }
+
+  /**
+   * Reads behind the cursor's hint without asking whether it is true: where the events follow on the cursor's own, it
+   * does not matter. Null if they do not.
+   */
+  async #readFromHint(join: OwnJoin, { seq, hint }: OwnCursor, newest: Newest): Promise<OwnChain | null> {
+    if (seq === 0 || hint === null || hint.sequence === 0 || newest.position === null) return null;
+    const read = await this.#read(join, new OwnChain(seq, seq, false), hint, newest);
+    return typeof read === 'string' ? null : read;
   }
 
   /**
@@ -114,12 +131,11 @@ export class OwnResume {
    */
   async #read(
     { userId, isWanted }: OwnJoin,
-    cursor: OwnCursor,
+    chain: OwnChain,
     hint: StreamPosition | null,
     newest: Newest,
   ): Promise<OwnChain | RecoveryFailure> {
     const deadlineMs = performance.now() + this.#limits.durationMsMax;
-    const chain = startChain(cursor, hint);
     let fromSequence = (hint?.sequence ?? 0) + 1;
     while (!hasReached(newest, chain.lastSeq, fromSequence)) {
       const entries = await this.#reader.findOfUser(userId, userId, fromSequence);

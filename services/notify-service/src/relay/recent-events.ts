@@ -44,6 +44,11 @@ export class RecentEvents {
     this.#slots = new Array<Held | undefined>(options.eventsMax);
   }
 
+  /** Messages that it can hold. */
+  get eventsMax(): number {
+    return this.#options.eventsMax;
+  }
+
   get size(): number {
     return this.#last - this.#first + 1;
   }

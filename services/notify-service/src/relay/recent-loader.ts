@@ -10,15 +10,17 @@ const RECENT_MESSAGES_MAX = 10_000;
 
 /**
  * Reads the newest messages up to a position, in order.
+ * @param countMax no more than these, if they are fewer
  * @throws Error when they could not be read to the end
  */
 export async function loadRecentEvents(
   connection: NatsConnection,
   throughSequence: number,
+  countMax: number,
   onMessage: (message: StreamMessage) => void,
 ): Promise<void> {
   if (throughSequence === 0) return;
-  const fromSequence = Math.max(1, throughSequence - RECENT_MESSAGES_MAX + 1);
+  const fromSequence = Math.max(1, throughSequence - Math.min(countMax, RECENT_MESSAGES_MAX) + 1);
   await readPast(connection, { fromSequence }, null, (message) => {
     if (message.sequence <= throughSequence) onMessage(message);
     return message.sequence >= throughSequence;

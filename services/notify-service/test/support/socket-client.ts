@@ -46,6 +46,19 @@ export class SocketClient {
     socket.on('error', () => undefined);
   }
 
+  /** Resolves after the `connected` frame. @throws when the socket is closed before. */
+  greeted(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        if (this.frames.some(({ type }) => type === 'connected')) resolve();
+        else if (this.closed !== null) this.#failIfClosed(reject);
+      };
+      this.socket.on('message', settle);
+      this.socket.on('close', settle);
+      settle();
+    });
+  }
+
   get connected(): ConnectedFrame {
     const frame = this.frames.find(({ type }) => type === 'connected');
     if (frame === undefined) throw new Error('not connected yet');
@@ -84,8 +97,8 @@ export class SocketClient {
     this.socket.close();
   }
 
-  #failIfClosed(): void {
-    if (this.closed !== null) throw new Error(`the socket was closed: ${this.closed.code} ${this.closed.reason}`);
+  #failIfClosed(fail: (error: Error) => void = (error) => { throw error; }): void {
+    if (this.closed !== null) fail(new Error(`the socket was closed: ${this.closed.code} ${this.closed.reason}`));
   }
 }
 
@@ -104,7 +117,7 @@ export async function connectSocket(url: string, options: ConnectOptions = {}): 
   const socket = open(url, options);
   const client = new SocketClient(socket, options.answersPings ?? true);
   await once(socket, 'open');
-  if (options.isV1 ?? true) await waitFor(() => client.connected, { intervalMs: 2, description: 'the connected frame' });
+  if (options.isV1 ?? true) await client.greeted();
   return client;
 }
 
