@@ -13,6 +13,7 @@ import { createRequire } from 'node:module';
 import { asyncapiPlugin } from './asyncapi/asyncapi-plugin.ts';
 import type { Config } from './config.ts';
 import { gatewayPlugin } from './gateway/gateway-plugin.ts';
+import { ssePlugin } from './gateway/sse-plugin.ts';
 import { accessTokensPlugin } from './plugins/access-tokens-plugin.ts';
 import { realtimePlugin } from './plugins/realtime-plugin.ts';
 
@@ -34,11 +35,12 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(jsonBodyPlugin);
   await app.register(healthPlugin);
-  await app.register(gracefulClosePlugin);
-  await app.register(realtimePlugin, { config });
   await app.register(metricsPlugin, { service: 'notify-service', version });
-  await app.register(accessTokensPlugin, { config });
+  await app.register(gracefulClosePlugin);
   await app.register(asyncapiPlugin, { version });
+  await app.register(realtimePlugin, { config });
+  await app.register(accessTokensPlugin, { config });
   await app.register(gatewayPlugin, { config });
+  await app.register(ssePlugin);
   return app;
 }

@@ -1,6 +1,5 @@
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
-import { encodeTextFrame } from './text-frame.ts';
 
 /** Sockets are closed in steps of this length. Longer, and each step is a small storm; shorter only costs timers. */
 const STEP_MS = 100;
@@ -41,13 +40,15 @@ export function planDrain(sockets: number, graceMs: number, socketsPerSecond: nu
 
 /** Sends every connection of a node to the others, at a pace, and ends when all are gone or time is up. */
 export async function drain(hub: Hub, plan: DrainPlan): Promise<void> {
-  const farewell = encodeTextFrame({ type: 'reconnect', window_ms: plan.windowMs });
+  const farewell = { type: 'reconnect', window_ms: plan.windowMs };
   await new Promise<void>((resolve) => {
     const timer = setInterval(step, STEP_MS);
     step();
 
     function step(): void {
-      for (const connection of chooseNext(hub.connections, plan.perStep)) hub.sendAway(connection, farewell);
+      for (const connection of chooseNext(hub.connections, plan.perStep)) {
+        hub.sendAway(connection, connection.port.encode(farewell));
+      }
       if (chooseNext(hub.connections, 1).length > 0) return;
       clearInterval(timer);
       resolve();

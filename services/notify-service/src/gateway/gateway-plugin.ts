@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
+import type { Connection } from '../hub/connection.ts';
 import { increment } from '../hub/hub-stats.ts';
 import { UserSockets } from '../hub/user-sockets.ts';
 import { AdmissionControl } from './admission.ts';
@@ -12,11 +13,11 @@ import { drain, planDrain } from './drain.ts';
 import { EventLoopWatch } from './event-loop-watch.ts';
 import { gatewayErrors } from './gateway-errors.ts';
 import { createGatewayStats, type GatewayStats } from './gateway-stats.ts';
-import { checkQuery, checkUpgrade, readProtocols, readToken } from './handshake.ts';
+import { checkQuery, checkUpgrade, readAfter, readProtocols, readToken, type Query } from './handshake.ts';
 import { Joiner } from './joiner.ts';
 import type { Listener } from './listener.ts';
 import { LoadGate } from './load-gate.ts';
-import { sendError, type ConnectionContext, type OpenConnection } from './open-connection.ts';
+import { sendError, type ConnectionContext } from './open-connection.ts';
 import { ReconnectTickets } from './reconnect-tickets.ts';
 import { SocketAnnouncer } from './socket-announcer.ts';
 import { SocketSession } from './socket-session.ts';
@@ -59,14 +60,6 @@ export interface GatewayOptions {
   readonly config: Config;
 }
 
-type Query = Readonly<Record<string, unknown>>;
-
-/** A cursor given twice is no cursor; an empty one is one that nobody handed out. */
-function readAfter({ after }: Query): string | null {
-  if (after === undefined) return null;
-  return typeof after === 'string' ? after : '';
-}
-
 function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoopWatch): ConnectionContext {
   const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, ownResume } = app;
   const stats = createGatewayStats();
@@ -94,14 +87,14 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
       hasPublicFeed: config.isDebug,
     }),
     gate: new LoadGate({ ...config, sockets: hub, eventLoop, now }),
-    userSockets: new UserSockets<OpenConnection>({
+    userSockets: new UserSockets<Connection>({
       limit: config.socketsPerUserMax,
       nodeId: randomUUID(),
       clock: { now },
       timeOfDay: Date.now,
-      evict: (open) => {
-        sendError(hub, open, 'too_many_sockets', false);
-        hub.close(open.connection, closeCodes.tooManySockets);
+      evict: (connection) => {
+        sendError(hub, connection, 'too_many_sockets', false);
+        hub.close(connection, closeCodes.tooManySockets);
       },
     }),
   };

@@ -33,8 +33,17 @@ export function checkUpgrade(headers: IncomingHttpHeaders): void {
   if (!KEY_EXPRESSION.test(headers['sec-websocket-key'] ?? '')) throw new ProblemError(gatewayErrors.invalid_handshake);
 }
 
+/** A query string as it was parsed: a parameter that is given twice is a list. */
+export type Query = Readonly<Record<string, unknown>>;
+
+/** The cursor in `?after=`. One that is given twice is no cursor; an empty one is one that nobody handed out. */
+export function readAfter({ after }: Query): string | null {
+  if (after === undefined) return null;
+  return typeof after === 'string' ? after : '';
+}
+
 /** @throws ProblemError 400 if a token-like parameter is in the query string, whatever its value. */
-export function checkQuery(query: Readonly<Record<string, unknown>>): void {
+export function checkQuery(query: Query): void {
   const hasToken = Object.keys(query).some((name) => TOKEN_PARAMETERS.has(name.toLowerCase()));
   if (hasToken) throw new ProblemError(gatewayErrors.token_in_query);
 }

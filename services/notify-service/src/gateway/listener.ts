@@ -46,7 +46,12 @@ export function audienceOf(claims: AccessTokenClaims): Audience {
   return seesAll ? { kind: 'everything' } : { kind: 'user', userId: claims.user_id };
 }
 
-/** In which form this listener is sent events. */
+/** In which form this listener is sent events by a stream of server-sent events. */
+export function streamVariantOf({ audience }: Listener): Variant {
+  return audience.kind === 'everything' ? 'feed-stream' : 'own-stream';
+}
+
+/** In which form this listener is sent events on a socket. */
 export function variantOf({ audience, hasControlFrames }: Listener): Variant {
   if (!hasControlFrames) return 'plain';
   return audience.kind === 'everything' ? 'feed' : 'own';

@@ -4,11 +4,13 @@ import {
   sessionRevoked,
   toInheritedNotification,
   toNotification,
+  type NotificationFrame,
   type SessionRevokedData,
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Frame, HubEvent, Variant } from '../hub/ports.ts';
 import type { DecodedEvent } from '../relay/event-decoder.ts';
+import { encodeSseFrame } from './sse-frame.ts';
 import { encodeTextFrame } from './text-frame.ts';
 
 const NONE: readonly string[] = [];
@@ -18,7 +20,7 @@ function sessionsEndedBy({ event, definition }: DecodedEvent): readonly string[]
   return definition === sessionRevoked ? (event.data as SessionRevokedData).session_ids : NONE;
 }
 
-/** An event as WebSocket frames, each form made when the first socket needs it and then shared. */
+/** An event as frames, each form made when the first socket needs it and then shared. */
 export class NotificationEvent implements HubEvent {
   readonly userId: number;
   readonly seq: number;
@@ -28,6 +30,8 @@ export class NotificationEvent implements HubEvent {
   #plain: Frame | null | undefined;
   #own: Frame | undefined;
   #feed: Frame | undefined;
+  #ownStream: Frame | undefined;
+  #feedStream: Frame | undefined;
 
   constructor(decoded: DecodedEvent) {
     this.userId = decoded.userId;
@@ -43,12 +47,26 @@ export class NotificationEvent implements HubEvent {
         this.#plain ??= this.#encodePlain();
         return this.#plain;
       case 'own':
-        this.#own ??= this.#encode(encodeOwnCursor(this.userId, this.seq, this.position));
+        this.#own ??= encodeTextFrame(this.#toOwn());
         return this.#own;
       case 'feed':
-        this.#feed ??= this.#encode(encodeFeedCursor(this.position));
+        this.#feed ??= encodeTextFrame(this.#toFeed());
         return this.#feed;
+      case 'own-stream':
+        this.#ownStream ??= encodeSseFrame(this.#toOwn());
+        return this.#ownStream;
+      case 'feed-stream':
+        this.#feedStream ??= encodeSseFrame(this.#toFeed());
+        return this.#feedStream;
     }
+  }
+
+  #toOwn(): NotificationFrame {
+    return this.#toNotification(encodeOwnCursor(this.userId, this.seq, this.position));
+  }
+
+  #toFeed(): NotificationFrame {
+    return this.#toNotification(encodeFeedCursor(this.position));
   }
 
   #encodePlain(): Frame | null {
@@ -57,8 +75,8 @@ export class NotificationEvent implements HubEvent {
     return notification === null ? null : encodeTextFrame(notification);
   }
 
-  #encode(cursor: string): Frame {
+  #toNotification(cursor: string): NotificationFrame {
     const { userId, event, definition } = this.#decoded;
-    return encodeTextFrame(toNotification(userId, event, definition, cursor));
+    return toNotification(userId, event, definition, cursor);
   }
 }

@@ -20,24 +20,16 @@ export interface ConnectionContext {
   readonly admission: AdmissionControl;
   readonly tickets: ReconnectTickets;
   readonly gate: LoadGate;
-  readonly userSockets: UserSockets<OpenConnection>;
+  readonly userSockets: UserSockets<Connection>;
   readonly stats: GatewayStats;
   readonly log: FastifyBaseLogger;
 }
 
-/** What carries a connection: its far end, and how what we say becomes bytes on it. */
+/** What carries a connection. */
 export interface Carrier {
   readonly port: SocketPort;
   /** In which form it is sent events. */
   readonly variant: Variant;
-  /** A control frame, ready for the wire. */
-  encode(frame: object): Frame;
-}
-
-/** A connection with the way to speak to it. */
-export interface OpenConnection {
-  readonly connection: Connection;
-  readonly carrier: Carrier;
 }
 
 /**
@@ -48,7 +40,7 @@ export interface OpenConnection {
  */
 export function openConnection(
   context: ConnectionContext,
-  carrier: Carrier,
+  { port, variant }: Carrier,
   listener: Listener,
   after: string | null,
 ): Connection {
@@ -58,41 +50,35 @@ export function openConnection(
   const connection = hub.open({
     audience,
     sessionId,
-    variant: carrier.variant,
-    port: carrier.port,
+    variant,
+    port,
     isResumable: hasControlFrames,
-    expiry: expiresAtMs === null ? null : expiryOf(carrier, hasControlFrames, expiresAtMs),
+    expiry: expiresAtMs === null ? null : expiryOf(port, hasControlFrames, expiresAtMs),
     onGone: () => {
       leave();
       if (counted !== null) userSockets.closed(counted);
     },
   });
-  const counted = userId === null ? null : userSockets.opened(userId, { connection, carrier });
-  if (hasControlFrames) void join(context, carrier, connection, listener, after);
+  const counted = userId === null ? null : userSockets.opened(userId, connection);
+  if (hasControlFrames) void join(context, connection, listener, after);
   return connection;
 }
 
 /** The end of a right to listen as the hub needs it, with the warning for those who understand it. */
-export function expiryOf(carrier: Carrier, hasControlFrames: boolean, expiresAtMs: number): Expiry {
+export function expiryOf(port: SocketPort, hasControlFrames: boolean, expiresAtMs: number): Expiry {
   const warning = (): Frame =>
-    carrier.encode({ type: 'token_expiring', expires_at: new Date(expiresAtMs).toISOString() });
+    port.encode({ type: 'token_expiring', expires_at: new Date(expiresAtMs).toISOString() });
   return { inMs: expiresAtMs - Date.now(), warning: hasControlFrames ? warning : null };
 }
 
 /** Tells a client what was not done; old clients know no errors. */
-export function sendError(
-  hub: Hub,
-  { carrier, connection }: OpenConnection,
-  code: SocketErrorCode,
-  isRetryable: boolean,
-): void {
+export function sendError(hub: Hub, connection: Connection, code: SocketErrorCode, isRetryable: boolean): void {
   if (!connection.isResumable) return;
-  hub.send(connection, carrier.encode({ type: 'error', code, retryable: isRetryable }));
+  hub.send(connection, connection.port.encode({ type: 'error', code, retryable: isRetryable }));
 }
 
 async function join(
   { hub, joiner, stats, log }: ConnectionContext,
-  carrier: Carrier,
   connection: Connection,
   listener: Listener,
   after: string | null,
@@ -100,7 +86,7 @@ async function join(
   try {
     const { greeting, outcome, replay, lastSeq, seenThrough } = await joiner.join(connection, listener, after);
     increment(stats.joins, outcome);
-    hub.admit(connection, { greeting: carrier.encode(greeting), replay, lastSeq, seenThrough });
+    hub.admit(connection, { greeting: connection.port.encode(greeting), replay, lastSeq, seenThrough });
   } catch (error) {
     if (error instanceof JoinAbandonedError) return;
     increment(stats.joins, 'failed');

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection } from '../hub/connection.ts';
 import { variantOf, type Listener } from './listener.ts';
-import { openConnection, sendError, type Carrier, type ConnectionContext } from './open-connection.ts';
+import { openConnection, sendError, type ConnectionContext } from './open-connection.ts';
 import { encodeTextFrame } from './text-frame.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { TokenRenewal } from './token-renewal.ts';
@@ -29,7 +29,6 @@ export interface SocketSessionOptions {
 /** One accepted socket from the upgrade to its end. */
 export class SocketSession {
   readonly #context: ConnectionContext;
-  readonly #carrier: Carrier;
   readonly #listener: Listener;
   readonly #connection: Connection;
   readonly #messages: TokenBucket;
@@ -40,12 +39,8 @@ export class SocketSession {
     this.#context = context;
     this.#listener = listener;
     this.#messages = new TokenBucket(messagesPerSecondMax, () => performance.now());
-    this.#carrier = {
-      port: new WebSocketPort(webSocket, stream, listener.hasControlFrames),
-      variant: variantOf(listener),
-      encode: encodeTextFrame,
-    };
-    this.#connection = openConnection(context, this.#carrier, listener, after);
+    const port = new WebSocketPort(webSocket, stream, listener.hasControlFrames);
+    this.#connection = openConnection(context, { port, variant: variantOf(listener) }, listener, after);
   }
 
   /**
@@ -80,7 +75,7 @@ export class SocketSession {
     if (!connection.isOpen) return false;
     hub.heard(connection);
     if (this.#messages.take()) return true;
-    sendError(hub, { connection, carrier: this.#carrier }, 'too_many_messages', true);
+    sendError(hub, connection, 'too_many_messages', true);
     hub.close(connection, closeCodes.tooManyMessages);
     return false;
   }
@@ -104,7 +99,7 @@ export class SocketSession {
     if (frame === null) return false;
     if (frame.type === 'ping') hub.send(connection, PONG_FRAME);
     if (frame.type === 'auth') {
-      this.#renewal ??= new TokenRenewal(this.#context, { connection, carrier: this.#carrier }, this.#listener);
+      this.#renewal ??= new TokenRenewal(this.#context, connection, this.#listener);
       void this.#renewal.renew(frame.access);
     }
     return true;

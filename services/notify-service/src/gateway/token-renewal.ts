@@ -1,8 +1,9 @@
 import { closeCodes, type AccessTokenClaims, type AuthenticatedFrame, type SocketErrorCode } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
+import type { Connection } from '../hub/connection.ts';
 import { increment } from '../hub/hub-stats.ts';
 import { audienceOf, type Listener } from './listener.ts';
-import { expiryOf, sendError, type ConnectionContext, type OpenConnection } from './open-connection.ts';
+import { expiryOf, sendError, type ConnectionContext } from './open-connection.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /**
@@ -18,15 +19,15 @@ const RENEWALS_PER_SECOND = 0.1;
  */
 export class TokenRenewal {
   readonly #context: ConnectionContext;
-  readonly #open: OpenConnection;
+  readonly #connection: Connection;
   readonly #listener: Listener;
   readonly #bucket = new TokenBucket(RENEWALS_PER_SECOND, () => performance.now(), RENEWALS_AT_ONCE);
   #expiresAtMs: number;
   #isBusy = false;
 
-  constructor(context: ConnectionContext, open: OpenConnection, listener: Listener) {
+  constructor(context: ConnectionContext, connection: Connection, listener: Listener) {
     this.#context = context;
-    this.#open = open;
+    this.#connection = connection;
     this.#listener = listener;
     this.#expiresAtMs = listener.expiresAtMs ?? 0;
   }
@@ -52,15 +53,12 @@ export class TokenRenewal {
 
   #apply(access: string, claims: AccessTokenClaims): void {
     const { hub, stats, tickets } = this.#context;
-    const { carrier, connection } = this.#open;
+    const connection = this.#connection;
     const { audience, sessionId, userId } = this.#listener;
+    // Among other reasons, because the session ended: the hub closes its sockets at that moment.
+    if (!connection.isOpen) return;
     if (claims.user_id !== userId || claims.sid !== sessionId) {
       this.#refuse('identity_mismatch', false);
-      return;
-    }
-    if (hub.isRevoked(claims.sid)) {
-      increment(stats.renewals, closeCodes.sessionRevoked.reason);
-      hub.close(connection, closeCodes.sessionRevoked);
       return;
     }
     // More than it hears now it gets with another socket; what it may not hear any more it must not go on hearing.
@@ -71,19 +69,19 @@ export class TokenRenewal {
     }
     // An older token, sent late, takes nothing away.
     this.#expiresAtMs = Math.max(this.#expiresAtMs, claims.exp * 1_000);
-    hub.renew(connection, expiryOf(carrier, true, this.#expiresAtMs));
+    hub.renew(connection, expiryOf(connection.port, true, this.#expiresAtMs));
     increment(stats.renewals, 'renewed');
     const frame: AuthenticatedFrame = {
       type: 'authenticated',
       expires_at: new Date(this.#expiresAtMs).toISOString(),
       ticket: tickets.issue(access),
     };
-    hub.send(connection, carrier.encode(frame));
+    hub.send(connection, connection.port.encode(frame));
   }
 
   /** The socket stays what it was, until its own token expires. */
   #refuse(code: SocketErrorCode, isRetryable: boolean): void {
     increment(this.#context.stats.renewals, code);
-    sendError(this.#context.hub, this.#open, code, isRetryable);
+    sendError(this.#context.hub, this.#connection, code, isRetryable);
   }
 }

@@ -3,15 +3,10 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Frame, SocketPort } from '../hub/ports.ts';
 import { encodeTextFrame } from './text-frame.ts';
+import { writeTogether } from './write-together.ts';
 
 /** `infrasignal.v1` has a ping of its own, because a page cannot see the protocol's. */
 const PING_FRAME = encodeTextFrame({ type: 'ping' });
-
-/**
- * Below this, frames due together are copied into one buffer, which costs less than handing each to the kernel by
- * itself; above, copying costs more.
- */
-const COPY_BYTES_MAX = 16_384;
 
 /**
  * A WebSocket as the hub needs it. Frames are written to the connection underneath as they are: `ws` would make a
@@ -28,23 +23,14 @@ export class WebSocketPort implements SocketPort {
     this.#hasControlFrames = hasControlFrames;
   }
 
+  encode(frame: object): Frame {
+    return encodeTextFrame(frame);
+  }
+
   write(frames: readonly Frame[]): void {
     // After a close frame nothing may follow (RFC 6455 section 5.5.1).
     if (this.#webSocket.readyState !== WebSocket.OPEN) return;
-    const [first] = frames;
-    if (frames.length === 1) {
-      this.#stream.write(first);
-      return;
-    }
-    let bytes = 0;
-    for (const frame of frames) bytes += frame.byteLength;
-    if (bytes <= COPY_BYTES_MAX) {
-      this.#stream.write(Buffer.concat(frames, bytes));
-      return;
-    }
-    this.#stream.cork();
-    for (const frame of frames) this.#stream.write(frame);
-    this.#stream.uncork();
+    writeTogether(this.#stream, frames);
   }
 
   bufferedBytes(): number {

@@ -3,8 +3,11 @@ import type { CloseCode, StreamPosition } from '@infrasignal/shared';
 /** Bytes that are ready for the wire. Made once, written to many sockets: nobody may change them. */
 export type Frame = Uint8Array;
 
-/** The forms in which one event is sent: the inherited one, one's own with a cursor, and everybody's with a cursor. */
-export type Variant = 'plain' | 'own' | 'feed';
+/**
+ * The forms in which one event is sent: the inherited one, one's own with a cursor, and everybody's with a cursor; the
+ * last two also as they stand in a stream of server-sent events.
+ */
+export type Variant = 'plain' | 'own' | 'feed' | 'own-stream' | 'feed-stream';
 
 /** Whose events a connection is sent. */
 export type Audience = { readonly kind: 'user'; readonly userId: number } | { readonly kind: 'everything' };
@@ -23,6 +26,8 @@ export interface HubEvent {
 
 /** What the hub needs of a socket. No method may throw, also not on a socket that is already gone. */
 export interface SocketPort {
+  /** A control frame as bytes that this peer understands. */
+  encode(frame: object): Frame;
   /** Hands frames over in one write. They stay in memory until the peer has read them. */
   write(frames: readonly Frame[]): void;
   /** Bytes handed over that have not left the process. */

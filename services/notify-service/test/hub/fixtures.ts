@@ -19,6 +19,10 @@ export class RecordingPort implements SocketPort {
     return this.writes.flat();
   }
 
+  encode(frame: object): Frame {
+    return Buffer.from(JSON.stringify(frame));
+  }
+
   write(frames: readonly Frame[]): void {
     this.writes.push(frames.map((frame) => Buffer.from(frame).toString('utf8')));
     if (this.isStuck) for (const frame of frames) this.unreadBytes += frame.byteLength;
