@@ -6,7 +6,7 @@ import { code, GENERATED_NOTE, renderTable } from './markdown.ts';
 
 function renderFallback({ fallback, isSecret }: Setting<unknown>): string {
   if (fallback === undefined) return '**must be set**';
-  if (isSecret) return '–';
+  if (isSecret || fallback === '') return '–';
   const value = (Array.isArray(fallback) ? fallback.join(',') : fallback) as string | number | boolean;
   return code(String(value));
 }

@@ -14,6 +14,7 @@ import {
 } from '@infrasignal/service-kit';
 import { ACCESS_TOKEN_TTL_SECONDS_MAX } from '@infrasignal/shared';
 import { getCountries, isSupportedCountry, type CountryCode } from 'libphonenumber-js/max';
+import { ARGON2_ITERATIONS_MAX, ARGON2_MEMORY_KIB_MAX } from './lib/password-hash/argon2-format.ts';
 
 const defaultRegion = {
   ...oneOf('DEFAULT_REGION', getCountries(), {
@@ -96,6 +97,14 @@ export const settings = {
     min: 8,
     max: 64,
   }),
+  passwordBreachUrl: url('PASSWORD_BREACH_URL', {
+    description:
+      'Service that is asked whether a new password is in a known breach: `https://api.pwnedpasswords.com`, or another ' +
+      'one with its range API. It is sent the first 5 of the 40 digits of a SHA-1, and where it does not answer within ' +
+      'a second the password is accepted. Without one nobody is asked.',
+    schemes: ['https', 'http'],
+    fallback: '',
+  }),
   loginFailuresBeforeDelay: integer('LOGIN_FAILURES_BEFORE_DELAY', {
     description:
       'Failed logins in a row on one account, or of one device that logged in before, until each further one has to ' +
@@ -162,16 +171,17 @@ export const settings = {
   }),
   argon2MemoryKib: integer('ARGON2_MEMORY_KIB', {
     description:
-      'Memory of one password hash in KiB (Argon2 `m`). 19456 is the OWASP minimum; less is for load tests only.',
+      'Memory of one password hash in KiB (Argon2 `m`). 19456 is the OWASP minimum; less is for load tests only. ' +
+      'Hashes of other parameters are renewed when their owners log in.',
     fallback: 19_456,
     min: 8,
-    max: 1_048_576,
+    max: ARGON2_MEMORY_KIB_MAX,
   }),
   argon2Iterations: integer('ARGON2_ITERATIONS', {
-    description: 'Passes over that memory (Argon2 `t`).',
+    description: 'Passes over that memory (Argon2 `t`). Memory times passes is at most 1 GiB.',
     fallback: 2,
     min: 1,
-    max: 20,
+    max: ARGON2_ITERATIONS_MAX,
   }),
   hashConcurrency: integer('HASH_CONCURRENCY', {
     description:

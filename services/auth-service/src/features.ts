@@ -6,7 +6,7 @@ import { AccountsService, RegistrationKeys } from './features/accounts/index.ts'
 import { KeyRing } from './features/keys/index.ts';
 import { NotificationsService } from './features/notifications/index.ts';
 import { LoginAttempts, type LoginLimits } from './features/login-attempts/index.ts';
-import { PasswordKinds, PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
+import { BreachedPasswords, PasswordKinds, PasswordPolicy, PasswordsService } from './features/passwords/index.ts';
 import { SecurityEventPublisher, SecurityLog, type SecurityLogger } from './features/security-events/index.ts';
 import { ServiceClientsService } from './features/service-clients/index.ts';
 import {
@@ -40,6 +40,7 @@ export interface Features {
   readonly securityLog: SecurityLog;
   readonly sessionOpener: SessionOpener;
   readonly sessions: SessionsService;
+  readonly breaches: BreachedPasswords | null;
   readonly passwordKinds: PasswordKinds;
   readonly passwords: PasswordsService;
   readonly accounts: AccountsService;
@@ -84,33 +85,34 @@ function loginLimitsOf(config: AuthConfig): LoginLimits {
   };
 }
 
-/**
- * What the service can do, without HTTP: the app puts routes in front of it, the command line calls it. Features never
- * import each other; what one needs of another it is given here.
- */
-export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): Promise<Features> {
-  const { db, announceEvent, broker, log, onError } = hooks;
-  const secretKeys = secretKeysOf(config);
-  const { tokenIssuer: issuer, tokenAudience: audience, accessTokenTtlSeconds: accessTtlSeconds } = config;
-  const rotationDays = config.signingKeyRotationDays;
-  const keyRing = await KeyRing.load({ db, secretKeys, issuer, audience, accessTtlSeconds, rotationDays, onError });
-  const refreshTokens = new RefreshTokens(secretKeys);
-  const sessionOpener = new SessionOpener({
-    sign: (claims) => keyRing.sign(claims),
-    refreshTokens,
-    clock: systemClock,
-    accessTtlSeconds,
-    idleTtlSeconds: config.sessionIdleTtlSeconds,
-    ttlSeconds: config.sessionTtlSeconds,
-  });
+function allowanceOf(config: AuthConfig) {
+  return {
+    recipientsPerMinuteMax: config.notificationRecipientsPerMinuteMax,
+    broadcastsPerMinuteMax: config.broadcastsPerMinuteMax,
+  };
+}
+
+/** What everything that has to do with passwords needs. */
+async function createPasswordParts(config: AuthConfig, { db, log, onError }: FeatureHooks) {
   const plainHasher = await createPasswordHasher({
     memoryKib: config.argon2MemoryKib,
     iterations: config.argon2Iterations,
   });
   const passwordKinds = await PasswordKinds.load({ db, hasher: plainHasher, onError });
   const hashQueue = createHashQueue(config);
-  const hasher = hashQueue.wrap(plainHasher);
-  const region = config.defaultRegion;
+  const breaches =
+    config.passwordBreachUrl === ''
+      ? null
+      : new BreachedPasswords({
+          baseUrl: config.passwordBreachUrl,
+          onUnanswered: (error) => log.warn({ err: error }, 'no answer about breaches, passwords are accepted without'),
+        });
+  const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug, breaches });
+  return { breaches, hasher: hashQueue.wrap(plainHasher), hashQueue, passwordKinds, policy };
+}
+
+/** What counts wrong passwords, and what tells operators of attacks. */
+function createLoginGuards(config: AuthConfig, { db, broker, log, onError }: FeatureHooks) {
   const { streamReplicas } = config;
   const securityLog = new SecurityLog({
     db,
@@ -126,6 +128,35 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     onPasswordDisabled: (userId) => securityLog.notePasswordDisabled(userId),
     onError,
   });
+  return { securityLog, loginAttempts };
+}
+
+function createSessionOpener(config: AuthConfig, keyRing: KeyRing, refreshTokens: RefreshTokens): SessionOpener {
+  return new SessionOpener({
+    sign: (claims) => keyRing.sign(claims),
+    refreshTokens,
+    clock: systemClock,
+    accessTtlSeconds: config.accessTokenTtlSeconds,
+    idleTtlSeconds: config.sessionIdleTtlSeconds,
+    ttlSeconds: config.sessionTtlSeconds,
+  });
+}
+
+/**
+ * What the service can do, without HTTP: the app puts routes in front of it, the command line calls it. Features never
+ * import each other; what one needs of another it is given here.
+ */
+export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): Promise<Features> {
+  const { db, announceEvent, onError } = hooks;
+  const secretKeys = secretKeysOf(config);
+  const { tokenIssuer: issuer, tokenAudience: audience, accessTokenTtlSeconds: accessTtlSeconds } = config;
+  const rotationDays = config.signingKeyRotationDays;
+  const keyRing = await KeyRing.load({ db, secretKeys, issuer, audience, accessTtlSeconds, rotationDays, onError });
+  const refreshTokens = new RefreshTokens(secretKeys);
+  const sessionOpener = createSessionOpener(config, keyRing, refreshTokens);
+  const { breaches, hasher, hashQueue, passwordKinds, policy } = await createPasswordParts(config, hooks);
+  const region = config.defaultRegion;
+  const { securityLog, loginAttempts } = createLoginGuards(config, hooks);
   const sessions = new SessionsService({
     db,
     guardLogin: (applicant, find, tryPassword) => loginAttempts.logIn(applicant, find, tryPassword),
@@ -137,7 +168,6 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     verifier: new AccessTokenVerifier({ issuer, audience, keys: { find: (kid) => keyRing.findPublicKeyPem(kid) } }),
     idleTtlSeconds: config.sessionIdleTtlSeconds,
   });
-  const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug });
   const passwords = new PasswordsService({
     db,
     guardProof: (applicant, tryPassword) => loginAttempts.prove(applicant, tryPassword),
@@ -157,6 +187,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     reissueFirstTokens: (user, sessionId, ttlSeconds) => sessionOpener.toTokens(user, sessionId, 0, ttlSeconds),
     announceEvent,
     checkPassword: (password, context) => policy.check(password, context),
+    checkBreaches: (password) => policy.checkBreaches(password),
     provePassword: (owner, password, place) => passwords.prove(owner, password, place),
     endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
   });
@@ -165,14 +196,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     issueAccess: ({ sessionId, ...user }) => sessionOpener.issueAccess(user, sessionId),
     endSessions: (userId) => sessions.endAllSessions(userId, 'client_revoked'),
   });
-  const notifications = new NotificationsService({
-    db,
-    announceEvent,
-    allowance: {
-      recipientsPerMinuteMax: config.notificationRecipientsPerMinuteMax,
-      broadcastsPerMinuteMax: config.broadcastsPerMinuteMax,
-    },
-  });
+  const notifications = new NotificationsService({ db, announceEvent, allowance: allowanceOf(config) });
   return {
     hashQueue,
     keyRing,
@@ -180,6 +204,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     securityLog,
     sessionOpener,
     sessions,
+    breaches,
     passwordKinds,
     passwords,
     accounts,

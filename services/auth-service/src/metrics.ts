@@ -50,6 +50,11 @@ export const metrics = {
       'client) or `refused`.',
     ['outcome'],
   ),
+  breachChecks: counter(
+    'infrasignal_breach_checks_total',
+    'New passwords by what the service at `PASSWORD_BREACH_URL` said: `clean`, `breached` (and refused) or `unanswered` (and accepted). Absent where nobody is asked.',
+    ['outcome'],
+  ),
   poolConnections: gauge(
     'infrasignal_database_pool_connections',
     'Connections of the pool by state: `idle` or `busy`.',

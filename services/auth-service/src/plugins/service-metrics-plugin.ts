@@ -6,7 +6,7 @@ import { metrics as definitions } from '../metrics.ts';
 import { readBacklog, type OutboxBacklog } from '../outbox/outbox-repository.ts';
 
 export interface ServiceMetricsOptions {
-  readonly features: Pick<Features, 'hashQueue' | 'loginAttempts' | 'securityLog' | 'sessions'>;
+  readonly features: Pick<Features, 'breaches' | 'hashQueue' | 'loginAttempts' | 'securityLog' | 'sessions'>;
 }
 
 function registerOutbox({ metrics, outboxRelay, pool }: FastifyInstance): void {
@@ -37,12 +37,13 @@ function registerHashes({ metrics }: FastifyInstance, hashQueue: HashQueue): voi
 
 async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetricsOptions): Promise<void> {
   const { metrics, pool } = app;
-  const { hashQueue, loginAttempts, securityLog, sessions } = features;
+  const { breaches, hashQueue, loginAttempts, securityLog, sessions } = features;
   registerOutbox(app);
   registerHashes(app, hashQueue);
   metrics.read(definitions.logins, () => Object.entries(loginAttempts.stats));
   metrics.read(definitions.securitySigns, () => Object.entries(securityLog.stats));
   metrics.read(definitions.refreshes, () => Object.entries(sessions.refreshStats));
+  if (breaches !== null) metrics.read(definitions.breachChecks, () => Object.entries(breaches.stats));
   metrics.read(definitions.poolConnections, () => [
     ['idle', pool.idleCount],
     ['busy', pool.totalCount - pool.idleCount],

@@ -85,6 +85,8 @@ export interface AccountsDependencies {
     password: string,
     context: { phoneNumbers: readonly string[]; email: string | null },
   ) => FieldProblem | null;
+  /** What is wrong with a password that others may have lost; asks somebody else, so it comes after all other checks. */
+  readonly checkBreaches: (password: string) => Promise<FieldProblem | null>;
   /** Proves the account's password; returns the hash it was checked against, throws a problem otherwise. */
   readonly provePassword: (owner: AccountOwner, password: string, place: HashPlace) => Promise<string>;
   /** Ends every session of the user; called while the user's row is held. */
@@ -135,7 +137,7 @@ export class AccountsService {
     circumstances: RegistrationCircumstances & { forgetFailures: ForgetFailures },
   ): Promise<Registration> {
     const { session, idempotencyKey, place, forgetFailures } = circumstances;
-    const { db, hasher, registrationKeys, announceEvent } = this.#dependencies;
+    const { db, registrationKeys, announceEvent } = this.#dependencies;
     const keys = idempotencyKey === null ? [] : registrationKeys.encode(idempotencyKey, body);
     const phoneNumber = body.phone_number;
     // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement of the insert decides races.
@@ -145,7 +147,7 @@ export class AccountsService {
         ? null
         : await insertAccount(
             db,
-            { ...identity, phoneNumber, passwordHash: await hasher.at(place).hash(body.password) },
+            { ...identity, phoneNumber, passwordHash: await this.#hashNew(body.password, place) },
             {
               sessionId: session.id,
               insertSession: (from) => session.insert(from),
@@ -161,6 +163,13 @@ export class AccountsService {
     }
     announceEvent();
     return { sessionId: session.id, tokens: session.toTokens({ userId, phoneNumber, scopes: [] }) };
+  }
+
+  async #hashNew(password: string, place: HashPlace): Promise<string> {
+    const { hasher, checkBreaches } = this.#dependencies;
+    const problem = await checkBreaches(password);
+    if (problem !== null) throw new ProblemError(commonErrors.invalid_request, { errors: [problem] });
+    return hasher.at(place).hash(password);
   }
 
   /** @throws ProblemError invalid_token when the account is gone meanwhile */

@@ -1,6 +1,7 @@
 import type { FieldProblem } from '@infrasignal/shared';
 import { dictionary } from '@zxcvbn-ts/language-common';
 import { normalisePassword } from '../../lib/password-hasher.ts';
+import type { BreachedPasswords } from './breached-passwords.ts';
 import { passwordFieldErrors } from './passwords-errors.ts';
 
 /** 256 code points: four times what OWASP asks to allow, and a hash of it costs no more than of a short one. */
@@ -11,6 +12,8 @@ export interface PasswordPolicyOptions {
   readonly lengthMin: number;
   /** False with DEBUG, whose inherited examples register with `password123`. */
   readonly refusesCommon: boolean;
+  /** Null: nobody is asked. */
+  readonly breaches: Pick<BreachedPasswords, 'has'> | null;
 }
 
 /** What an attacker knows about the account and tries first. */
@@ -63,6 +66,16 @@ export class PasswordPolicy {
     }
     if (length > PASSWORD_LENGTH_MAX) return toProblem('password_too_long');
     return refusesCommon && this.#isGuessable(normal.toLowerCase(), context) ? toProblem('password_common') : null;
+  }
+
+  /**
+   * Asks about breaches, of a password that `check` accepts. Its answer is the code of the common ones, which a client
+   * knows already: what is to be done about it is the same.
+   */
+  async checkBreaches(password: string): Promise<FieldProblem | null> {
+    const { breaches, refusesCommon } = this.#options;
+    if (breaches === null || !refusesCommon || !(await breaches.has(password))) return null;
+    return toProblem('password_common', 'This password is known from a data breach: attackers try those first.');
   }
 
   #isGuessable(password: string, { phoneNumbers, email }: PasswordContext): boolean {

@@ -1,4 +1,4 @@
-import { commonErrors } from '@infrasignal/shared';
+import { commonErrors, type FieldProblem } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import type { SQL } from 'drizzle-orm';
 import { withUserLock, type Transaction } from '../../db/user-lock.ts';
@@ -42,6 +42,12 @@ function wrongPassword(): ProblemError {
   });
 }
 
+/** @throws ProblemError invalid_request naming the new password, if there is a problem with it */
+function refuse(problem: FieldProblem | null): void {
+  if (problem === null) return;
+  throw new ProblemError(commonErrors.invalid_request, { errors: [{ ...problem, pointer: '/new_password' }] });
+}
+
 export class PasswordsService {
   readonly #dependencies: PasswordsDependencies;
 
@@ -81,14 +87,13 @@ export class PasswordsService {
     const { db, hasher, policy, endOtherSessions, announceEvent } = this.#dependencies;
     const { userId, sessionId } = caller;
     const holder = await findPasswordHolder(db, userId);
-    const problem = policy.check(passwords.next, {
+    const context = {
       phoneNumbers: [holder?.phoneNumberE164, holder?.phoneNumber].filter((number) => number != null),
       email: holder?.email ?? null,
-    });
-    if (problem !== null) {
-      throw new ProblemError(commonErrors.invalid_request, { errors: [{ ...problem, pointer: '/new_password' }] });
-    }
+    };
+    refuse(policy.check(passwords.next, context));
     const from = await this.prove(caller, passwords.current, place);
+    refuse(await policy.checkBreaches(passwords.next));
     const to = await hasher.at(place).hash(passwords.next);
     const change = { userId, from, to, forgetFailures: this.#forgetting(userId, holder) };
     const ended = await withUserLock(db, userId, async (tx) =>
