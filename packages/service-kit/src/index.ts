@@ -1,6 +1,7 @@
 /** What every service needs at its edges. */
 export * from './address-key.ts';
 export * from './broker.ts';
+export * from './connection-limits-plugin.ts';
 export * from './entity-tag.ts';
 export * from './error-handler-plugin.ts';
 export * from './error-serializer.ts';
@@ -16,4 +17,5 @@ export * from './run-service.ts';
 export * from './security-headers-plugin.ts';
 export * from './server-options.ts';
 export * from './settings.ts';
+export * from './trusted-proxies.ts';
 export { fieldErrorOf } from './validation-problems.ts';

@@ -1,7 +1,7 @@
 import { defineErrors, toProblem, type ErrorDefinition } from '@infrasignal/shared';
-import type { FastifyServerOptions } from 'fastify';
+import type { FastifyHttpOptions } from 'fastify';
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** Requests that are refused before there is a request: what arrived is not HTTP as we read it. */
@@ -15,6 +15,12 @@ const definitionByNodeCode: Readonly<Record<string, ErrorDefinition>> = {
   ERR_HTTP_REQUEST_TIMEOUT: connectionErrors.request_timeout,
   HPE_HEADER_OVERFLOW: connectionErrors.headers_too_large,
 };
+
+/**
+ * So long a refused connection stays open for its answer to be read; closed at once, the client would see a reset in
+ * its place while it is still sending. Longer lets those who never hang up themselves keep it.
+ */
+const LINGER_MS = 1_000;
 
 /** Answers on the bare socket, as Node's documentation of `clientError` asks, and closes it. */
 function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
@@ -32,6 +38,8 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket): voi
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  // Node leaves the other half open until the peer closes it, which an attacker does not.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 
 /** A path whose escapes are no UTF-8 names no resource; with its percent signs escaped it is answered 404 like others. */
@@ -46,12 +54,62 @@ function toRoutableUrl(request: IncomingMessage): string {
   }
 }
 
-/** What every service gives to Fastify, so that also what never reaches a route is answered as problem+json. */
-export function serverOptions(): Pick<FastifyServerOptions, 'clientErrorHandler' | 'rewriteUrl' | 'return503OnClosing'> {
+/** What a connection may cost, in time, bytes and requests. */
+export interface ConnectionLimits {
+  readonly headersMs: number;
+  readonly requestMs: number;
+  readonly silenceMs: number;
+  readonly keepAliveMs: number;
+  readonly checkIntervalMs: number;
+  readonly headBytes: number;
+  readonly requests: number;
+}
+
+/**
+ * Without these, Fastify's and Node's defaults apply: of 500 connections that sent their headers byte by byte none was
+ * closed in 15 s. Smaller costs clients on bad networks their requests; larger lets a stranger hold a connection, and
+ * what hangs on it, for longer.
+ */
+export const connectionLimits: ConnectionLimits = {
+  // From the connection, or the first byte of a further request, to the end of the headers. They come in one packet or
+  // two; 5 s leave time for two that are lost and sent again.
+  headersMs: 5_000,
+  // The whole request. Its body is at most 80 KiB, which any network that can be used brings in this time.
+  requestMs: 10_000,
+  // Nothing moves in either direction: a handler that hangs, or a client that does not read what it asked for (which
+  // Node notices after twice the time). Longer than any answer of ours takes (a full queue, a database that has just
+  // gone) and than the pauses of an event stream, whose heartbeats come every 25 s. Upgraded sockets are not subject
+  // to it.
+  silenceMs: 40_000,
+  // Between two requests. Longer than the 60 s for which proxies keep an idle connection, so that we never close one
+  // under a request.
+  keepAliveMs: 72_000,
+  // How late the first two may be noticed; Node's own 30 s would make 35 of the 5. A look costs microseconds.
+  checkIntervalMs: 1_000,
+  // Request line and headers. Tokens and cookies are 2 KiB; larger only feeds the parser.
+  headBytes: 16 * 1024,
+  // Then the answer says `Connection: close`. Bounds what one connection can ask without a pause, and lets clients of a
+  // grown service find its new instances; smaller would cost busy proxies a handshake too often.
+  requests: 1_000,
+};
+
+/** What every service gives to Fastify, so that also what never reaches a route is bounded and answered as a problem. */
+export function serverOptions(limits: ConnectionLimits = connectionLimits) {
   return {
+    http: {
+      maxHeaderSize: limits.headBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      connectionsCheckingInterval: limits.checkIntervalMs,
+    },
+    // Fastify sets these on the server after it is made, its own defaults too.
+    requestTimeout: limits.requestMs,
+    connectionTimeout: limits.silenceMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    maxRequestsPerSocket: limits.requests,
     clientErrorHandler: refuseConnection,
     rewriteUrl: toRoutableUrl,
     // A request on a connection that was open before closing began is one in flight: answered, not turned away.
     return503OnClosing: false,
-  };
+  } satisfies FastifyHttpOptions<Server>;
 }

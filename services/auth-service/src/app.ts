@@ -1,5 +1,6 @@
 import cors from '@fastify/cors';
 import {
+  connectionLimitsPlugin,
   errorHandlerPlugin,
   gracefulClosePlugin,
   healthPlugin,
@@ -64,8 +65,8 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true } },
   });
 
+  await app.register(connectionLimitsPlugin, { connectionsMax: CONNECTIONS_MAX });
   await app.register(errorHandlerPlugin, { translate: toUnavailableProblem });
-  app.server.maxConnections = CONNECTIONS_MAX;
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(healthPlugin);
   await app.register(metricsPlugin, { service: 'auth-service', version });

@@ -1,0 +1,40 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Socket } from 'node:net';
+
+export interface ConnectionLimitsOptions {
+  /** Open connections of this server; a further one is closed before it is read. */
+  readonly connectionsMax: number;
+}
+
+/**
+ * Requests of one connection that are being answered at once. Clients send one and wait; pipelining is rare (RFC 9112
+ * section 9.3.2). Node begins every request that a packet brings, 1,300 of the smallest in 64 KiB, before the first has
+ * an answer: with 2,000 connections that is all memory there is. Smaller breaks clients that do pipeline.
+ */
+const REQUESTS_AT_ONCE_MAX = 10;
+
+async function limitConnections(app: FastifyInstance, { connectionsMax }: ConnectionLimitsOptions): Promise<void> {
+  app.server.maxConnections = connectionsMax;
+  // One request more than a connection may have: the last answer said that it was the last.
+  app.server.on('dropRequest', (_request, socket: Socket) => {
+    socket.destroy();
+  });
+  const inProgress = new WeakMap<Socket, number>();
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw;
+    const count = (inProgress.get(socket) ?? 0) + 1;
+    if (count > REQUESTS_AT_ONCE_MAX) {
+      // Without a word: the answers to those before it would have to come first.
+      socket.destroy();
+      reply.hijack();
+      return;
+    }
+    inProgress.set(socket, count);
+    reply.raw.once('close', () => inProgress.set(socket, (inProgress.get(socket) ?? 1) - 1));
+    done();
+  });
+}
+
+/** Bounds what connections can cost beyond what `serverOptions` says of each. Register it before everything else. */
+export const connectionLimitsPlugin = fp(limitConnections, { name: 'connection-limits', fastify: '5.x' });
