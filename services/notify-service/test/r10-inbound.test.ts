@@ -35,6 +35,12 @@ t.test('R10 what clients send', async (t) => {
     'bad UTF-8': { bytes: frame(Buffer.from([0x22, 0xff, 0xfe, 0x22])), code: 1007 },
     'a lone surrogate in UTF-8': { bytes: frame(Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])), code: 1007 },
     'close code 1005': { bytes: closeFrame(1005), code: 1002 },
+    'close code 1004': { bytes: closeFrame(1004), code: 1002 },
+    'close code 1006': { bytes: closeFrame(1006), code: 1002 },
+    'close code 1015': { bytes: closeFrame(1015), code: 1002 },
+    'close code 2999': { bytes: closeFrame(2999), code: 1002 },
+    'close code 5000': { bytes: closeFrame(5000), code: 1002 },
+    'a close reason that is no UTF-8': { bytes: frame(Buffer.from([0x03, 0xe8, 0xff]), { opcode: 8 }), code: 1007 },
     'close code 999': { bytes: closeFrame(999), code: 1002 },
     'a close frame of one byte': { bytes: frame('x', { opcode: 8 }), code: 1002 },
     'one byte more than 16 KiB': { bytes: frame(padded(16_385)), code: 1009 },
@@ -79,6 +85,38 @@ t.test('R10 what clients send', async (t) => {
     await waitFor(() => client.frames.some(({ opcode, payload }) => opcode === 10 && payload.toString() === 'abc'));
     t.equal(client.closeCode, null);
     client.socket.destroy();
+  });
+
+  await t.test('R10 20 messages at once are answered; more are one too many: told, and closed 4429', async (t) => {
+    const client = await RawClient.open(url, token);
+    client.socket.write(Buffer.concat(Array.from({ length: 20 }, () => frame(PING))));
+    await waitFor(() => client.messages.filter(({ type }) => type === 'pong').length === 20);
+    t.equal(client.closeCode, null);
+    client.socket.write(Buffer.concat(Array.from({ length: 30 }, () => frame(PING))));
+    await waitFor(() => client.closeCode === 4429, { description: 'the close frame' });
+    t.strictSame(client.messages.at(-1), { type: 'error', code: 'too_many_messages', retryable: true });
+    t.ok(client.messages.filter(({ type }) => type === 'pong').length < 50);
+    client.socket.destroy();
+  });
+
+  await t.test('R10 pings of the protocol and the inherited feed have the same limit', async (t) => {
+    const floods: { isV1: boolean; bytes: Buffer }[] = [
+      { isV1: true, bytes: frame('abc', { opcode: 9 }) },
+      { isV1: true, bytes: frame('', { opcode: 10 }) },
+      { isV1: false, bytes: frame('anything') },
+      { isV1: false, bytes: frame('abc', { opcode: 9 }) },
+    ];
+    for (const { isV1, bytes } of floods) {
+      const client = await RawClient.open(url, token, { isV1 });
+      client.socket.write(Buffer.concat(Array.from({ length: 20 }, () => bytes)));
+      const event = await world.publisher.publish(1);
+      await waitFor(() => witness.seqs.at(-1) === event.seq);
+      t.equal(client.closeCode, null);
+      client.socket.write(Buffer.concat(Array.from({ length: 40 }, () => bytes)));
+      await waitFor(() => client.closeCode === 4429, { description: 'the close frame' });
+      if (!isV1) t.notOk(client.messages.some(({ type }) => type === 'error'), 'old clients know no errors');
+      client.socket.destroy();
+    }
   });
 
   await t.test('R10 on the inherited feed text is ignored as it always was; binary is not', async (t) => {

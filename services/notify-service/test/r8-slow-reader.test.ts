@@ -48,3 +48,28 @@ t.test('R8 a reader that never reads is closed as slow, others do not notice, an
   for (const client of [slowPlain, quick, again]) client.close();
   await waitFor(() => app.hub.size === 0, { description: 'every socket to be forgotten' });
 });
+
+t.test('R8 many that never read: what they leave unread is bounded, and who reads is not kept waiting', async (t) => {
+  const world = await startWorld(t);
+  const limitBytes = 262_144;
+  const { url, app } = await startNotify(t, world, { SOCKET_QUEUE_BYTES_MAX: String(limitBytes) });
+  const token = world.issuer.token(1);
+  const slow = await Promise.all(Array.from({ length: 30 }, () => connectSocket(url, { token })));
+  const quick = await connectSocket(url, { token });
+  for (const { socket } of slow) socket.pause();
+  const data = { filler: 'x'.repeat(EVENT_BYTES) };
+  let unreadMax = 0;
+  while ((app.hub.stats.closesByCode.get(4008) ?? 0) < slow.length) {
+    const { seq } = await world.publisher.publish(1, { type: 'user.large_thing', data });
+    for (const connection of app.hub.connections) {
+      unreadMax = Math.max(unreadMax, connection.queuedBytes + connection.port.bufferedBytes());
+    }
+    await waitFor(() => quick.seqs.at(-1) === seq, { description: 'the one that reads, each time' });
+    if (seq > 2_000) throw new Error('they are never closed');
+  }
+  t.ok(unreadMax > 0 && unreadMax <= limitBytes, `at most ${unreadMax} of ${limitBytes} bytes were held for one`);
+  await waitFor(() => app.hub.size === 1, { description: 'those that do not answer the close to be dropped' });
+  t.equal(quick.closed, null);
+  for (const { socket } of slow) socket.terminate();
+  quick.close();
+});

@@ -4,6 +4,7 @@
 import { waitFor } from '@infrasignal/testkit';
 import t from 'tap';
 import { startNotify, startWorld } from './support/notify.ts';
+import { RawClient } from './support/raw-client.ts';
 import { connectSocket } from './support/socket-client.ts';
 
 t.test('R9 pings, and what happens without an answer', async (t) => {
@@ -47,16 +48,31 @@ t.test('R9 pings, and what happens without an answer', async (t) => {
   });
 });
 
-t.test('R6 a socket whose token expires is closed 4401, with or without control frames', async (t) => {
+t.test('R9 1,000 clients that vanish without a word are gone, and cost nothing any more', async (t) => {
   const world = await startWorld(t);
-  const { url } = await startNotify(t, world);
-  const lasting = await connectSocket(url, { token: world.issuer.token(1) });
-  for (const isV1 of [true, false]) {
-    const exp = Math.floor(Date.now() / 1_000) + 2;
-    const client = await connectSocket(url, { token: world.issuer.token(1, { claims: { exp } }), isV1 });
-    t.match(await client.waitForClose(), { code: 4401, reason: 'token_expired' });
-    t.ok(Date.now() >= exp * 1_000, 'not before');
+  const { url, app } = await startNotify(t, world, { PING_INTERVAL_SECONDS: '2', PONG_TIMEOUT_SECONDS: '2' });
+  const token = world.issuer.token(1);
+  const staying = await connectSocket(url, { token });
+  const vanished: RawClient[] = [];
+  while (vanished.length < 1_000) {
+    vanished.push(...(await Promise.all(Array.from({ length: 50 }, () => RawClient.open(url, token)))));
+    // Nothing they do is seen by the node from here on: neither an answer nor an end.
+    for (const { socket } of vanished.slice(-50)) socket.pause();
   }
-  t.equal(lasting.closed, null);
-  lasting.close();
+  t.equal(app.hub.stats.opened, 1_001);
+  // Interval, answer and grace: 25 + 10 + 3 s with the settings of production, and the wheel's half second on each.
+  await waitFor(() => app.hub.size === 1, { timeoutMs: 30_000, description: 'the vanished to be gone' });
+  t.equal(app.hub.stats.closesByCode.get(4009), 1_000);
+  await world.publisher.publish(1);
+  await staying.waitForNotifications(1);
+  t.equal(staying.closed, null);
+  const connections = await new Promise<number>((resolve, reject) => {
+    app.server.getConnections((error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+  t.ok(connections < 50, `${connections} connections are left`);
+  for (const { socket } of vanished) socket.destroy();
+  staying.close();
 });

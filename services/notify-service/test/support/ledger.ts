@@ -14,7 +14,8 @@ export function createRandom(seed: number): () => number {
 }
 
 export interface PersistentClientOptions {
-  readonly url: string;
+  /** Where to connect; asked before each attempt if it is a function. */
+  readonly url: string | (() => string);
   /** Made anew for each attempt, as a client would refresh it. */
   readonly token: () => string;
 }
@@ -71,7 +72,8 @@ export class PersistentClient {
   async #connectOnce(): Promise<void> {
     const { url, token } = this.#options;
     const after = this.#cursor === null ? '' : `?after=${encodeURIComponent(this.#cursor)}`;
-    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws/notifications/${after}`, ['infrasignal.v1'], {
+    const base = typeof url === 'string' ? url : url();
+    const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/ws/notifications/${after}`, ['infrasignal.v1'], {
       headers: { authorization: `Bearer ${token()}` },
       handshakeTimeout: 5_000,
     });
