@@ -1,4 +1,6 @@
 import {
+  connectionLimits,
+  connectionLimitsPlugin,
   errorHandlerPlugin,
   gracefulClosePlugin,
   healthPlugin,
@@ -7,6 +9,8 @@ import {
   metricsPlugin,
   securityHeadersPlugin,
   serverOptions,
+  trustHops,
+  type ConnectionLimits,
 } from '@infrasignal/service-kit';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import { createRequire } from 'node:module';
@@ -20,17 +24,28 @@ import { realtimePlugin } from './plugins/realtime-plugin.ts';
 // Not imported: it stands beside what is compiled, not in it.
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
+/**
+ * Connections beside the sockets that are allowed: handshakes that are refused with a reason, probes, scrapes. Fewer,
+ * and a full node closes connections without a word; more only moves the end.
+ */
+const CONNECTIONS_BESIDE_SOCKETS = 2_000;
+
+/** Event streams are quiet between two pings. */
+function limitsFor({ pingIntervalSeconds }: Config): ConnectionLimits {
+  return { ...connectionLimits, silenceMs: Math.max(connectionLimits.silenceMs, 2 * pingIntervalSeconds * 1_000) };
+}
+
 /** Everything that notify-service consists of, in the order in which it starts. */
 export async function buildApp(config: Config, options: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = fastify({
     ...loggingOptions('notify-service', config.logLevel),
-    ...serverOptions(),
-    // The nearest hops are ours, and only what they added to X-Forwarded-For is believed.
-    trustProxy: (_address, hop) => hop < config.trustProxyHops,
+    ...serverOptions(limitsFor(config)),
+    trustProxy: trustHops(config.trustProxyHops),
     // The inherited paths end with a slash, and are asked for both ways.
     routerOptions: { ignoreTrailingSlash: true },
     ...options,
   });
+  await app.register(connectionLimitsPlugin, { connectionsMax: config.socketsMax + CONNECTIONS_BESIDE_SOCKETS });
   await app.register(errorHandlerPlugin);
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(jsonBodyPlugin);
