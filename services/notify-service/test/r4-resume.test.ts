@@ -4,7 +4,8 @@
  */
 import { encodeFeedCursor, encodeOwnCursor } from '@infrasignal/shared';
 import { waitFor } from '@infrasignal/testkit';
-import t from 'tap';
+import t, { type Test } from 'tap';
+import type { PublishedEvent } from './support/event-publisher.ts';
 import { startNotify, startWorld } from './support/notify.ts';
 import { connectSocket, type SocketClient } from './support/socket-client.ts';
 
@@ -17,10 +18,19 @@ async function leave(client: SocketClient): Promise<void> {
   await client.waitForClose();
 }
 
-t.test('R4 resume', async (t) => {
+/** What was missed is found in memory, or read from the stream where memory does not reach: the answers are the same. */
+async function checkResumes(t: Test, recentEventsMax: string): Promise<void> {
   const world = await startWorld(t);
   const { publisher, issuer } = world;
-  const { url, app } = await startNotify(t, world, { RESUME_EVENTS_MAX: '50' });
+  const limits = { RESUME_EVENTS_MAX: '50', RECENT_EVENTS_MAX: recentEventsMax };
+  const { url, app } = await startNotify(t, world, limits);
+  const hasRead = (position: number): Promise<unknown> => waitFor(() => app.eventConsumer.readThrough >= position);
+  /** The node has them too: else they come behind an answer that does not know of them. */
+  const publishThrough = async (userId: number, count: number): Promise<PublishedEvent[]> => {
+    const events = await publisher.publishMany(userId, count);
+    await hasRead(events.at(-1)!.position);
+    return events;
+  };
   let lastUser = 0;
   const newUser = (): { userId: number; token: string } => {
     lastUser += 1;
@@ -133,8 +143,8 @@ t.test('R4 resume', async (t) => {
   await t.test('R4 bad cursors: an explicit answer, live from the newest, never another user’s data', async (t) => {
     const { userId, token } = newUser();
     const other = newUser();
-    const events = await publisher.publishMany(userId, 3);
-    const foreign = await publisher.publishMany(other.userId, 3);
+    const events = await publishThrough(userId, 3);
+    const foreign = await publishThrough(other.userId, 3);
     const at = (event: { id: string; position: number }): { sequence: number; eventId: string } => ({
       sequence: event.position,
       eventId: event.id,
@@ -174,9 +184,25 @@ t.test('R4 resume', async (t) => {
     twice.close();
   });
 
+  await t.test('R4 ahead of the log, at a node that has not seen an event of the user', async (t) => {
+    const { userId, token } = newUser();
+    const events = await publisher.publishMany(userId, 2);
+    const others = await publisher.publishMany(99_999, 2);
+    const { url: newcomer } = await startNotify(t, world, { ...limits, RECENT_EVENTS_MAX: '1' });
+    const held = { sequence: others[1]!.position, eventId: others[1]!.id };
+    const ahead = await connectSocket(newcomer, { token, after: encodeOwnCursor(userId, 9, held) });
+    t.match(ahead.connected, { recovered: false, reason: 'unknown_cursor', seq: 2 });
+    const behind = await connectSocket(newcomer, { token, after: encodeOwnCursor(userId, 1, held) });
+    t.match(behind.connected, { recovered: false, reason: 'evicted', seq: 2 }, 'nor is a hint past what was missed');
+    const plain = await connectSocket(newcomer, { token, after: '1' });
+    await plain.waitForNotifications(1);
+    t.same(plain.notifications.map(({ id }) => id), [events[1]!.id]);
+    for (const client of [ahead, behind, plain]) client.close();
+  });
+
   await t.test('R4 a hint that lies loses nothing in silence', async (t) => {
     const { userId, token } = newUser();
-    const events = await publisher.publishMany(userId, 5);
+    const events = await publishThrough(userId, 5);
     const lies: Record<string, [number, number]> = { 'seq 2 at the place of 4': [2, 3], 'seq 4 at the place of 2': [4, 1], 'seq 2 at the place of 5': [2, 4] };
     for (const [what, [seq, at]] of Object.entries(lies)) {
       const after = encodeOwnCursor(userId, seq, { sequence: events[at]!.position, eventId: events[at]!.id });
@@ -210,7 +236,7 @@ t.test('R4 resume', async (t) => {
       t.same(whole.seqs, range(1, 50));
       whole.close();
     }
-    await publisher.publish(userId);
+    await publishThrough(userId, 1);
     for (const [at, after] of [cursor, '0'].entries()) {
       const tooMany = await connectSocket(url, { token, after });
       t.match(tooMany.connected, { recovered: false, reason: 'limit', seq: 51 + at });
@@ -268,4 +294,7 @@ t.test('R4 resume', async (t) => {
     }
     await waitFor(() => app.hub.size === 0, { description: 'every socket to be forgotten' });
   });
-});
+}
+
+t.test('R4 resume, with what was missed in memory', (t) => checkResumes(t, '20000'));
+t.test('R4 resume, with what was missed in the stream', (t) => checkResumes(t, '1'));
