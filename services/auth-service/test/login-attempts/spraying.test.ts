@@ -1,9 +1,10 @@
 // If this breaks, somebody tries the most common password on every account, and no operator ever hears of it.
-import { ALL_SECURITY_EVENTS, type SecurityEventEnvelope } from '@infrasignal/shared';
+import { ALL_SECURITY_EVENTS, securityEventDefinitions, type SecurityEventEnvelope } from '@infrasignal/shared';
 import { waitFor } from '@infrasignal/testkit';
 import { connect } from '@nats-io/transport-node';
 import { jetstreamManager } from '@nats-io/jetstream';
 import t from 'tap';
+import { Value } from 'typebox/value';
 import { SprayingDetector, type Spraying } from '../../src/features/login-attempts/spraying-detector.ts';
 import { GOOD_PASSWORD } from '../auth-fixture.ts';
 import { createAccount, nextNumber } from '../requests.ts';
@@ -97,7 +98,11 @@ t.test('A13 spraying and disabled passwords reach the broker, numbered without a
     },
   });
   t.match(messages[4], { subject: 'security.password_disabled', event: { data: { user_id: userId } } });
-  for (const { event } of messages) t.notMatch(JSON.stringify(event), /password123|guess/);
+  for (const { event } of messages) {
+    const definition = securityEventDefinitions.find(({ type }) => type === event.type);
+    t.ok(definition !== undefined && Value.Check(definition.data, event.data), 'its data are as the contract says');
+    t.notMatch(JSON.stringify(event), /password123|guess/);
+  }
   const stored = await database.query<{ row: string }>('select e::text as row from security_events e order by seq');
   t.equal(stored.length, 5);
   for (const { row } of stored) t.notMatch(row, /password123|guess/);
