@@ -1,8 +1,9 @@
 import type { BenchScenario } from '../scenario.ts';
 import { commitToFrame } from './commit-to-frame.ts';
+import { handshakes } from './handshakes.ts';
 import { refresh } from './refresh.ts';
 import { refreshRaces } from './refresh-races.ts';
 import { revocation } from './revocation.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
-export const scenarios: readonly BenchScenario[] = [commitToFrame, revocation, refresh, refreshRaces];
+export const scenarios: readonly BenchScenario[] = [commitToFrame, revocation, refresh, refreshRaces, handshakes];
