@@ -61,7 +61,7 @@ export interface GatewayOptions {
 }
 
 function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoopWatch): ConnectionContext {
-  const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, ownResume } = app;
+  const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, userResume } = app;
   const stats = createGatewayStats();
   const tickets = new ReconnectTickets(config.ticketKeys);
   const now = (): number => performance.now();
@@ -72,7 +72,7 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
     log,
     joiner: new Joiner({
       consumer: eventConsumer,
-      ownResume,
+      userResume,
       feedResume,
       pingIntervalMs: config.pingIntervalSeconds * 1_000,
     }),

@@ -2,19 +2,20 @@ import type { ConnectedFrame } from '@infrasignal/shared';
 import type { Connection } from '../hub/connection.ts';
 import type { EventConsumer } from '../relay/event-consumer.ts';
 import type { FeedResume } from '../relay/feed-resume.ts';
-import type { OwnResume } from '../relay/own-resume.ts';
 import type { JoinPlan } from '../relay/resume.ts';
+import type { UserResume } from '../relay/user-resume.ts';
 import type { Listener } from './listener.ts';
 
 export interface JoinerOptions {
   readonly consumer: Pick<EventConsumer, 'readThrough' | 'anchor'>;
-  readonly ownResume: OwnResume;
+  readonly userResume: UserResume;
   readonly feedResume: FeedResume;
   readonly pingIntervalMs: number;
 }
 
 /** How a connection is let in. */
-export interface Join extends Pick<JoinPlan, 'replay' | 'lastSeq' | 'seenThrough'> {
+export interface Join {
+  readonly plan: JoinPlan;
   readonly greeting: ConnectedFrame;
   /** `fresh`, `recovered`, or why it was not: for the counters. */
   readonly outcome: string;
@@ -34,17 +35,17 @@ export class Joiner {
    * @throws StreamUnreadableError, JoinAbandonedError
    */
   async join(connection: Connection, listener: Listener, after: string | null): Promise<Join> {
-    const { consumer, feedResume, ownResume } = this.#options;
-    const log = { readThrough: consumer.readThrough, anchor: consumer.anchor };
+    const { consumer, feedResume, userResume } = this.#options;
+    const { readThrough, anchor } = consumer;
+    const log = { readThrough, anchor, broadcastSeq: connection.lastBroadcastSeq };
     const isWanted = (): boolean => connection.isOpen;
     const { audience } = connection;
     const plan =
       audience.kind === 'everything'
         ? await feedResume.join({ after, log, isWanted })
-        : await ownResume.join({ userId: audience.userId, after, log, isWanted });
-    const { replay, lastSeq, seenThrough } = plan;
+        : await userResume.join({ userId: audience.userId, after, log, isWanted });
     const outcome = plan.failure ?? (after === null ? 'fresh' : 'recovered');
-    return { greeting: this.#greeting(listener, plan), replay, lastSeq, seenThrough, outcome };
+    return { plan, greeting: this.#greeting(listener, plan), outcome };
   }
 
   #greeting({ userId, sessionId, expiresAtMs, ticket }: Listener, plan: JoinPlan): ConnectedFrame {

@@ -8,16 +8,26 @@ import {
   type SessionRevokedData,
   type StreamPosition,
 } from '@infrasignal/shared';
-import type { Frame, HubEvent, Variant } from '../hub/ports.ts';
+import type { Frame, HubEvent, Stand, Variant } from '../hub/ports.ts';
 import type { DecodedEvent } from '../relay/event-decoder.ts';
+import { BroadcastEvent } from './broadcast-event.ts';
 import { encodeSseFrame } from './sse-frame.ts';
 import { encodeTextFrame } from './text-frame.ts';
 
 const NONE: readonly string[] = [];
 
+/** An event of one user. */
+type UserEvent = DecodedEvent & { readonly userId: number };
+
 /** The data was checked against its schema, which is what a definition that is not null says. */
 function sessionsEndedBy({ event, definition }: DecodedEvent): readonly string[] {
   return definition === sessionRevoked ? (event.data as SessionRevokedData).session_ids : NONE;
+}
+
+/** What was read, as the hub deals in it. */
+export function toHubEvent(decoded: DecodedEvent): HubEvent {
+  const { userId } = decoded;
+  return userId === null ? new BroadcastEvent(decoded) : new NotificationEvent({ ...decoded, userId });
 }
 
 /** An event as frames, each form made when the first socket needs it and then shared. */
@@ -25,23 +35,28 @@ export class NotificationEvent implements HubEvent {
   readonly userId: number;
   readonly seq: number;
   readonly position: StreamPosition;
+  readonly bytes: number;
   readonly endedSessions: readonly string[];
-  readonly #decoded: DecodedEvent;
+  readonly #decoded: UserEvent;
   #plain: Frame | null | undefined;
   #own: Frame | undefined;
+  /** The place in the log of broadcasts that the owner's frames name: at one moment the same for all of them. */
+  #broadcastSeq = 0;
   #feed: Frame | undefined;
   #ownStream: Frame | undefined;
   #feedStream: Frame | undefined;
 
-  constructor(decoded: DecodedEvent) {
+  constructor(decoded: UserEvent) {
     this.userId = decoded.userId;
     this.seq = decoded.event.seq;
     this.position = decoded.position;
+    this.bytes = decoded.bytes;
     this.endedSessions = sessionsEndedBy(decoded);
     this.#decoded = decoded;
   }
 
-  frame(variant: Variant): Frame | null {
+  frame(variant: Variant, { broadcastSeq }: Stand): Frame | null {
+    if (broadcastSeq !== this.#broadcastSeq) this.#moveTo(broadcastSeq);
     switch (variant) {
       case 'plain':
         this.#plain ??= this.#encodePlain();
@@ -61,8 +76,15 @@ export class NotificationEvent implements HubEvent {
     }
   }
 
+  /** Another reader stands elsewhere in the log of broadcasts: it came from another node, or is just joining. */
+  #moveTo(broadcastSeq: number): void {
+    this.#broadcastSeq = broadcastSeq;
+    this.#own = undefined;
+    this.#ownStream = undefined;
+  }
+
   #toOwn(): NotificationFrame {
-    return this.#toNotification(encodeOwnCursor(this.userId, this.seq, this.position));
+    return this.#toNotification(encodeOwnCursor(this.userId, this.seq, this.position, this.#broadcastSeq));
   }
 
   #toFeed(): NotificationFrame {

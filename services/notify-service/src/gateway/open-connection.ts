@@ -84,9 +84,9 @@ async function join(
   after: string | null,
 ): Promise<void> {
   try {
-    const { greeting, outcome, replay, lastSeq, seenThrough } = await joiner.join(connection, listener, after);
+    const { greeting, outcome, plan } = await joiner.join(connection, listener, after);
     increment(stats.joins, outcome);
-    hub.admit(connection, { greeting: connection.port.encode(greeting), replay, lastSeq, seenThrough });
+    hub.admit(connection, { ...plan, seq: plan.seq ?? 0, greeting: connection.port.encode(greeting) });
   } catch (error) {
     if (error instanceof JoinAbandonedError) return;
     increment(stats.joins, 'failed');

@@ -31,3 +31,13 @@ export function encodeSseFrame(frame: object): Frame {
   const retry = typeof windowMs === 'number' ? encodeRetry(Math.random() * windowMs) : '';
   return Buffer.from(`event: ${eventStreamName(String(type))}\n${retry}${id}data: ${JSON.stringify(frame)}\n\n`);
 }
+
+const END = Buffer.from('\n\n');
+
+/**
+ * The same for a notification whose cursor is each client's own, while everything else is serialised once.
+ * @param rest the other members as JSON, without the brace that opens the object
+ */
+export function encodeJoinedSseFrame(cursor: string, rest: Uint8Array): Frame {
+  return Buffer.concat([Buffer.from(`event: notification\nid: ${cursor}\ndata: {"cursor":"${cursor}",`), rest, END]);
+}

@@ -7,25 +7,43 @@ const FIN_TEXT = 0x81;
 const LENGTH_IN_HEADER_MAX = 125;
 const LENGTH_IN_16_BITS_MAX = 65_535;
 
-/**
- * A value as one WebSocket text frame, ready for the wire: unmasked, as a server sends it, and uncompressed. The same
- * bytes go to every socket that gets the notification, so it is serialised and framed once, not once per socket.
- */
-export function encodeTextFrame(value: unknown): Frame {
-  const text = JSON.stringify(value);
-  const length = Buffer.byteLength(text);
-  const headerLength = length <= LENGTH_IN_HEADER_MAX ? 2 : length <= LENGTH_IN_16_BITS_MAX ? 4 : 10;
-  const frame = Buffer.allocUnsafe(headerLength + length);
+/** A frame for so many bytes of text, unmasked, as a server sends it, and uncompressed; and where the text goes. */
+function allocate(length: number): { frame: Buffer; start: number } {
+  const start = length <= LENGTH_IN_HEADER_MAX ? 2 : length <= LENGTH_IN_16_BITS_MAX ? 4 : 10;
+  const frame = Buffer.allocUnsafe(start + length);
   frame[0] = FIN_TEXT;
-  if (headerLength === 2) {
+  if (start === 2) {
     frame[1] = length;
-  } else if (headerLength === 4) {
+  } else if (start === 4) {
     frame[1] = 126;
     frame.writeUInt16BE(length, 2);
   } else {
     frame[1] = 127;
     frame.writeBigUInt64BE(BigInt(length), 2);
   }
-  frame.write(text, headerLength, 'utf8');
+  return { frame, start };
+}
+
+/**
+ * A value as one WebSocket text frame, ready for the wire. The same bytes go to every socket that gets the
+ * notification, so it is serialised and framed once, not once per socket.
+ */
+export function encodeTextFrame(value: unknown): Frame {
+  const text = JSON.stringify(value);
+  const { frame, start } = allocate(Buffer.byteLength(text));
+  frame.write(text, start, 'utf8');
+  return frame;
+}
+
+/**
+ * The same for an object whose cursor is each socket's own, while everything else is serialised once.
+ * @param cursor has no character that JSON would escape
+ * @param rest the other members as JSON, without the brace that opens the object
+ */
+export function encodeJoinedTextFrame(cursor: string, rest: Uint8Array): Frame {
+  const head = `{"cursor":"${cursor}",`;
+  const { frame, start } = allocate(head.length + rest.byteLength);
+  frame.write(head, start, 'latin1');
+  frame.set(rest, start + head.length);
   return frame;
 }

@@ -1,4 +1,4 @@
-import type { Audience, Frame, HubEvent, SocketPort, Variant } from './ports.ts';
+import type { Audience, Frame, HubEvent, SocketPort, Stand, Variant } from './ports.ts';
 import type { WheelTimer } from './timing-wheel.ts';
 
 /**
@@ -42,6 +42,8 @@ export class Connection {
   state: ConnectionState;
   /** The newest `seq` this socket has; null while unknown, and always on the feed of everything. */
   lastSeq: number | null = null;
+  /** The newest broadcast that this socket has, or that waits to be sent to it; 0 before any. */
+  lastBroadcastSeq = 0;
   /** On the feed of everything: the log up to this position is not sent. */
   seenThrough = 0;
   /** Places of the user's log since `lastSeq` that hold no valid event: the next `seq` may jump over as many. */
@@ -74,6 +76,15 @@ export class Connection {
 
   get isOpen(): boolean {
     return this.state === 'joining' || this.state === 'live';
+  }
+
+  get stand(): Stand {
+    const { audience, lastBroadcastSeq, lastSeq } = this;
+    return {
+      userId: audience.kind === 'user' ? audience.userId : 0,
+      seq: lastSeq ?? 0,
+      broadcastSeq: lastBroadcastSeq,
+    };
   }
 
   /** Takes what is due, leaving the queue empty. */

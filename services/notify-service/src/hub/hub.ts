@@ -1,4 +1,6 @@
 import { closeCodes, type CloseCode, type StreamPosition } from '@infrasignal/shared';
+import { BroadcastFanOut } from './broadcast-fan-out.ts';
+import { BroadcastLog, type BroadcastLogLimits } from './broadcast-log.ts';
 import { Connection, type ConnectionOptions, type Expiry } from './connection.ts';
 import { ConnectionIndex } from './connection-index.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
@@ -27,6 +29,8 @@ export interface HubOptions {
   readonly queueBytesMax: number;
   /** A peer is told this long before its right to listen ends. */
   readonly expiryWarningMs: number;
+  /** What is kept of what was for everybody, for those who come back for it. */
+  readonly broadcastLimits: BroadcastLogLimits;
   /** How long the end of a session is remembered: until no access token of it can be alive. */
   readonly revocationLifeMs: number;
 }
@@ -35,6 +39,10 @@ export interface HubOptions {
 export interface Admission {
   /** Written before anything else. */
   readonly greeting: Frame;
+  /** Where it stands before the replay; 0 if unknown, and on the feed of everything. */
+  readonly seq: number;
+  /** The broadcast that it has before the replay; at least that of its registration on the feed of everything. */
+  readonly broadcastSeq: number;
   /** What it missed, in order. */
   readonly replay: readonly HubEvent[];
   /** The newest `seq` it has after the replay; null: unknown, or the feed of everything. */
@@ -46,10 +54,13 @@ export interface Admission {
 /** Every open socket of this node, and who gets what. README.md beside this file says what it promises. */
 export class Hub {
   readonly stats: HubStats = createHubStats();
+  /** What passed through this node for everybody. */
+  readonly broadcasts: BroadcastLog;
   readonly #newest = new NewestSequences(NEWEST_USERS_MAX);
   readonly #index = new ConnectionIndex();
   readonly #revoked: RevokedSessions;
   readonly #sendLoop: SendLoop;
+  readonly #fanOut: BroadcastFanOut;
   readonly #options: HubOptions;
   #emptyListeners: (() => void)[] = [];
 
@@ -57,6 +68,15 @@ export class Hub {
     this.#options = options;
     this.#revoked = new RevokedSessions(options.clock, options.revocationLifeMs);
     this.#sendLoop = new SendLoop(options.clock, options.schedule, this.stats);
+    this.broadcasts = new BroadcastLog(options.broadcastLimits);
+    this.#fanOut = new BroadcastFanOut({
+      clock: options.clock,
+      schedule: options.schedule,
+      connections: this.#index.all,
+      deliver: (connection, event) => {
+        this.#deliverNow(connection, event);
+      },
+    });
   }
 
   /** Sockets that are not gone yet, closing ones included. */
@@ -82,6 +102,7 @@ export class Hub {
   /** Registers a socket. From this moment no event for it is missed: a resumable one waits for `admit`. */
   open(options: ConnectionOptions): Connection {
     const connection = new Connection(options);
+    connection.lastBroadcastSeq = this.broadcasts.newestSeq;
     this.#index.add(connection);
     this.stats.opened += 1;
     this.#schedulePing(connection, this.#firstPingMs());
@@ -111,21 +132,25 @@ export class Hub {
   admit(connection: Connection, admission: Admission): void {
     if (connection.state !== 'joining') return;
     connection.state = 'live';
-    connection.lastSeq = admission.lastSeq;
+    connection.lastSeq = admission.seq === 0 ? null : admission.seq;
+    connection.lastBroadcastSeq = admission.broadcastSeq;
     connection.seenThrough = admission.seenThrough;
     const replayed: Frame[] = [];
     for (const event of admission.replay) {
-      const frame = event.frame(connection.variant);
+      if (event.userId !== null) connection.lastSeq = event.seq;
+      else connection.lastBroadcastSeq = Math.max(connection.lastBroadcastSeq, event.seq);
+      const frame = event.frame(connection.variant, connection.stand);
       if (frame === null) this.stats.untoldDeliveries += 1;
       else replayed.push(frame);
     }
+    connection.lastSeq = admission.lastSeq;
     this.stats.replayed += replayed.length;
     for (const frame of replayed) connection.allowanceBytes += frame.byteLength;
     for (const frame of [admission.greeting, ...replayed]) this.#enqueue(connection, frame);
     const { held, waiting } = connection;
     connection.held = [];
     connection.waiting = [];
-    for (const event of waiting) this.#deliver(connection, event);
+    for (const event of waiting) this.#deliverNow(connection, event);
     for (const frame of held) this.#enqueue(connection, frame);
   }
 
@@ -148,12 +173,42 @@ export class Hub {
   }
 
   #tell(event: HubEvent): void {
-    if (!this.#newest.advance(event.userId, event.seq, event.position)) {
+    const { userId } = event;
+    if (userId === null) {
+      this.#tellEverybody(event);
+      return;
+    }
+    if (!this.#newest.advance(userId, event.seq, event.position)) {
       this.stats.repeatedEvents += 1;
       return;
     }
     for (const connection of this.#index.everything) this.#deliver(connection, event);
-    for (const connection of this.#index.ofUser(event.userId)) this.#deliver(connection, event);
+    for (const connection of this.#index.ofUser(userId)) this.#deliver(connection, event);
+  }
+
+  #tellEverybody(event: HubEvent): void {
+    const place = this.broadcasts.add(event);
+    if (place === 'repeated') {
+      this.stats.repeatedEvents += 1;
+      return;
+    }
+    // One is missing, for everybody alike: who can resume is told what it was, or that it cannot be told.
+    if (place === 'after_a_hole') {
+      for (const connection of this.#index.all) {
+        if (connection.isResumable) this.close(connection, closeCodes.resync);
+      }
+    }
+    this.#fanOut.add(event);
+  }
+
+  /** Notes what was for everybody before this node took anybody in. */
+  recallBroadcast(event: HubEvent): void {
+    this.broadcasts.add(event);
+  }
+
+  /** A place in the log of broadcasts holds nothing that can be delivered. */
+  skipBroadcast(): void {
+    this.broadcasts.skip();
   }
 
   /** A place in a user's log holds nothing that can be delivered: the jump in `seq` that follows is no loss. */
@@ -174,6 +229,7 @@ export class Hub {
 
   /** Positions mean something else from now on. Joins in flight were measured by the old ones: they start over. */
   logChanged(): void {
+    this.broadcasts.logChanged();
     for (const connection of this.#index.all) {
       connection.seenThrough = 0;
       if (connection.state === 'joining') this.close(connection, closeCodes.resync);
@@ -238,14 +294,21 @@ export class Hub {
     return new Promise((resolve) => this.#emptyListeners.push(resolve));
   }
 
+  /** Hands a user's event to a connection, behind what is on its way to it for everybody. */
   #deliver(connection: Connection, event: HubEvent): void {
+    this.#fanOut.catchUp(connection);
+    this.#deliverNow(connection, event);
+  }
+
+  #deliverNow(connection: Connection, event: HubEvent): void {
     if (connection.state === 'joining') {
+      if (event.userId === null) connection.lastBroadcastSeq = event.seq;
       if (connection.waiting.length >= WAITING_EVENTS_MAX) this.close(connection, closeCodes.resync);
       else connection.waiting.push(event);
       return;
     }
     if (connection.state !== 'live' || !this.#isNext(connection, event)) return;
-    const frame = event.frame(connection.variant);
+    const frame = event.frame(connection.variant, connection.stand);
     if (frame === null) {
       this.stats.untoldDeliveries += 1;
       return;
@@ -255,7 +318,9 @@ export class Hub {
   }
 
   /** Decides by the user's own counter: seen before, next, or after a hole. */
-  #isNext(connection: Connection, { seq, position }: HubEvent): boolean {
+  #isNext(connection: Connection, event: HubEvent): boolean {
+    if (event.userId === null) return this.#isNextBroadcast(connection, event);
+    const { seq, position } = event;
     const { lastSeq } = connection;
     const isFeed = connection.audience.kind === 'everything';
     if (isFeed ? position.sequence <= connection.seenThrough : lastSeq !== null && seq <= lastSeq) {
@@ -271,6 +336,16 @@ export class Hub {
     connection.lastSeq = seq;
     connection.skippedSeqs = 0;
     return true;
+  }
+
+  /** Holes are seen where the log is read: all sockets of a node have the same one. */
+  #isNextBroadcast(connection: Connection, { seq, position }: HubEvent): boolean {
+    const { audience, lastBroadcastSeq, seenThrough } = connection;
+    const isSeen = audience.kind === 'everything' && position.sequence <= seenThrough;
+    const isNext = seq > lastBroadcastSeq && !isSeen;
+    connection.lastBroadcastSeq = Math.max(lastBroadcastSeq, seq);
+    if (!isNext) this.stats.repeatedDeliveries += 1;
+    return isNext;
   }
 
   #enqueue(connection: Connection, frame: Frame): void {

@@ -12,16 +12,32 @@ export type Variant = 'plain' | 'own' | 'feed' | 'own-stream' | 'feed-stream';
 /** Whose events a connection is sent. */
 export type Audience = { readonly kind: 'user'; readonly userId: number } | { readonly kind: 'everything' };
 
+/** Where somebody stands in the two logs that they see, with what they are just sent: what a cursor names. */
+export interface Stand {
+  /** 0 for whoever has no log of their own. */
+  readonly userId: number;
+  /** The newest of their own events; 0 while unknown. */
+  readonly seq: number;
+  /** The newest broadcast; 0 before any. */
+  readonly broadcastSeq: number;
+}
+
 /** A valid event, in the order of the log. */
 export interface HubEvent {
-  readonly userId: number;
-  /** The user's gapless counter. */
+  /** Null: it is for everybody. */
+  readonly userId: number | null;
+  /** The gapless counter of the user, or of what is for everybody. */
   readonly seq: number;
   readonly position: StreamPosition;
+  /** Bytes of the stored message. */
+  readonly bytes: number;
   /** Sessions that end with this event: their sockets hear of it and are closed. */
   readonly endedSessions: readonly string[];
-  /** The event in one form, serialised at most once; null when clients of that form are not told of such events. */
-  frame(variant: Variant): Frame | null;
+  /**
+   * The event in one form, serialised at most once; null when clients of that form are not told of such events.
+   * @param stand where its reader stands, with this event
+   */
+  frame(variant: Variant, stand: Stand): Frame | null;
 }
 
 /** What the hub needs of a socket. No method may throw, also not on a socket that is already gone. */

@@ -3,7 +3,7 @@ import { EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../config.ts';
-import { NotificationEvent } from '../gateway/notification-event.ts';
+import { toHubEvent } from '../gateway/notification-event.ts';
 import { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
 import { TimingWheel } from '../hub/timing-wheel.ts';
@@ -16,6 +16,7 @@ import { RecentEvents } from '../relay/recent-events.ts';
 import { REVOCATION_LIFE_MS } from '../relay/revocation-loader.ts';
 import { SharedReader } from '../relay/shared-reader.ts';
 import { StreamReader } from '../relay/stream-reader.ts';
+import { UserResume } from '../relay/user-resume.ts';
 
 /** A quarter of a second is finer than any timer of a socket needs, and 512 slots hold two minutes without wrapping. */
 const WHEEL_TICK_MS = 250;
@@ -41,7 +42,7 @@ declare module 'fastify' {
     hub: Hub;
     eventConsumer: EventConsumer;
     sharedReader: SharedReader;
-    ownResume: OwnResume;
+    userResume: UserResume;
     feedResume: FeedResume;
   }
 }
@@ -60,6 +61,7 @@ function createHub(config: Config): { hub: Hub; stop: () => void } {
     pongTimeoutMs: config.pongTimeoutSeconds * 1_000,
     queueBytesMax: config.socketQueueBytesMax,
     expiryWarningMs: EXPIRY_WARNING_MS,
+    broadcastLimits: { eventsMax: config.resumeEventsMax, bytesMax: RESUME_BYTES_MAX },
     revocationLifeMs: REVOCATION_LIFE_MS,
   });
   return {
@@ -78,7 +80,7 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   const reader = new StreamReader(broker, (read) => {
     increment(readStats.brokerReads, read);
   });
-  const decoder = new EventDecoder((decoded) => new NotificationEvent(decoded));
+  const decoder = new EventDecoder(toHubEvent);
   const recent = new RecentEvents({
     eventsMax: config.recentEventsMax,
     bytesMax: RECENT_BYTES_MAX,
@@ -96,7 +98,8 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   app.decorate('hub', hub);
   app.decorate('eventConsumer', consumer);
   app.decorate('sharedReader', sharedReader);
-  app.decorate('ownResume', new OwnResume(sharedReader, hub, limits));
+  const ownResume = new OwnResume(sharedReader, hub, limits);
+  app.decorate('userResume', new UserResume({ ownResume, reader: sharedReader, hub }));
   app.decorate('feedResume', new FeedResume(sharedReader, limits));
   // A node that does not see new events must get no new sockets; those it has are kept, for it will see them again.
   app.addReadinessCheck('events', () => (consumer.isReady ? null : 'no live consumer of the event stream'));

@@ -4,6 +4,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
+import { loadBroadcasts } from './broadcast-loader.ts';
 import { settleOrAbort } from './abortable.ts';
 import { ConsumerEpoch, type EpochEnd } from './consumer-epoch.ts';
 import type { EventDecoder } from './event-decoder.ts';
@@ -12,7 +13,7 @@ import { loadRecentEvents } from './recent-loader.ts';
 import type { RecentEvents } from './recent-events.ts';
 import { chooseResumePoint, type ReadPlace } from './resume-point.ts';
 import { createRelayStats, type RelayStats } from './relay-stats.ts';
-import { StreamFollower } from './stream-follower.ts';
+import { StreamFollower, type StreamFollowerOptions } from './stream-follower.ts';
 import type { StreamMessage } from './stream-message.ts';
 import type { StreamReader, StreamState } from './stream-reader.ts';
 import { StreamWatchdog } from './stream-watchdog.ts';
@@ -25,7 +26,7 @@ export interface EventConsumerOptions {
   readonly broker: Broker;
   readonly reader: StreamReader;
   readonly decoder: EventDecoder;
-  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged' | 'revoke' | 'learnNewest'>;
+  readonly hub: StreamFollowerOptions['hub'] & Pick<Hub, 'revoke'>;
   /** Filled as the reading goes on. */
   readonly recent: RecentEvents;
   readonly log: FastifyBaseLogger;
@@ -193,6 +194,9 @@ export class EventConsumer {
     try {
       await this.#loadRevocations(connection);
       await this.#loadRecent(connection, lastSequence);
+      await loadBroadcasts(connection, lastSequence, (message) => {
+        this.#follower.recallBroadcast(message);
+      });
     } catch (error) {
       epoch.end('stopped');
       throw error;

@@ -10,10 +10,13 @@ import type { StreamMessage } from './stream-message.ts';
 
 /** A message that is an event, before anybody decided in which forms it is sent. */
 export interface DecodedEvent {
-  readonly userId: number;
+  /** Null: everybody's. */
+  readonly userId: number | null;
   readonly event: EventEnvelope;
   readonly definition: EventDefinition | null;
   readonly position: StreamPosition;
+  /** Bytes of the stored message. */
+  readonly bytes: number;
 }
 
 export type Decoded =
@@ -35,9 +38,8 @@ export class EventDecoder {
     const parsed = parseEvent(subject, data);
     if (!parsed.ok) return parsed;
     const { userId, event, definition } = parsed;
-    if (userId === null) return { ok: false, userId, reason: 'subject' };
     const position = { sequence, eventId: event.id };
-    const hubEvent = this.#toHubEvent({ userId, event, definition, position });
+    const hubEvent = this.#toHubEvent({ userId, event, definition, position, bytes: data.byteLength });
     return { ok: true, event: hubEvent, isKnown: definition !== null };
   }
 }

@@ -45,12 +45,21 @@ export class FeedResume {
       failure: null,
       replay: events,
       lastSeq: null,
+      broadcastSeq: log.broadcastSeq,
       seenThrough: position.sequence,
     };
   }
 
   #fromNow(log: LogView, failure: RecoveryFailure | null): JoinPlan {
-    return { seq: null, cursor: encodeFeedCursor(log.anchor), failure, replay: [], lastSeq: null, seenThrough: 0 };
+    return {
+      seq: null,
+      cursor: encodeFeedCursor(log.anchor),
+      failure,
+      replay: [],
+      lastSeq: null,
+      broadcastSeq: log.broadcastSeq,
+      seenThrough: 0,
+    };
   }
 
   /** Whether the log after this place is the one that the client has not seen, and all of it. */
@@ -77,7 +86,7 @@ export class FeedResume {
     const deadlineMs = performance.now() + durationMsMax;
     if (log.readThrough - fromSequence + 1 > eventsMax) return 'limit';
     const events: HubEvent[] = [];
-    const newestByUser = new Map<number, number>();
+    const newestByUser = new Map<number | null, number>();
     let bytes = 0;
     for (let next = fromSequence; next <= log.readThrough; next += STRETCH_LENGTH) {
       const count = Math.min(STRETCH_LENGTH, log.readThrough - next + 1);

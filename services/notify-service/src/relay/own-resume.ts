@@ -1,5 +1,4 @@
 import {
-  encodeOwnCursor,
   parseCursor,
   positionMatches,
   type OwnCursor,
@@ -7,8 +6,10 @@ import {
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Hub } from '../hub/hub.ts';
+import type { HubEvent } from '../hub/ports.ts';
 import { OwnChain } from './own-chain.ts';
-import { JoinAbandonedError, type JoinPlan, type LogView, type ResumeLimits } from './resume.ts';
+import { isTrueHint } from './hint.ts';
+import { JoinAbandonedError, type LogView, type ResumeLimits } from './resume.ts';
 import type { SharedReader } from './shared-reader.ts';
 import { StreamUnreadableError } from './stream-reader.ts';
 
@@ -20,6 +21,19 @@ interface Newest {
   readonly seq: number | null;
   /** Null: nothing of the user is held. */
   readonly position: StreamPosition | null;
+}
+
+/** How a socket comes into its user's own log. */
+export interface OwnPlan {
+  /** Where it stands before the replay. */
+  readonly seq: number;
+  /** A place before which nothing lies that it does not have. */
+  readonly hint: StreamPosition;
+  /** Why events after the given cursor may be missing; null: none is. */
+  readonly failure: RecoveryFailure | null;
+  readonly replay: readonly HubEvent[];
+  /** The newest `seq` after the replay; null: not known. */
+  readonly lastSeq: number | null;
 }
 
 export interface OwnJoin {
@@ -50,7 +64,7 @@ export class OwnResume {
    * What memory can answer is answered in the same turn of the event loop, in which nothing new can arrive.
    * @throws StreamUnreadableError, ReadRefusedError, JoinAbandonedError
    */
-  async join(join: OwnJoin): Promise<JoinPlan> {
+  async join(join: OwnJoin): Promise<OwnPlan> {
     const { stats } = this.#reader;
     const cursor = readOwnCursor(join);
     const known = this.#recallNewest(join.userId, cursor);
@@ -77,7 +91,7 @@ export class OwnResume {
   }
 
   /** What follows from the newest event and from memory; null when the log has to be read. */
-  #decide(join: OwnJoin, cursor: OwnCursor | null, newest: Newest): JoinPlan | null {
+  #decide(join: OwnJoin, cursor: OwnCursor | null, newest: Newest): OwnPlan | null {
     if (cursor === null) return this.#fromNow(join, newest, join.after === null ? null : 'unknown_cursor');
     if (newest.seq === cursor.seq) return this.#whole(join, cursor.seq, newest);
     if (newest.seq !== null && newest.seq < cursor.seq) return this.#fromNow(join, newest, 'unknown_cursor');
@@ -86,7 +100,7 @@ export class OwnResume {
   }
 
   /** Replays from the recent events alone, if they prove to be all. */
-  #fromRecent(join: OwnJoin, cursor: OwnCursor, newest: Newest): JoinPlan | null {
+  #fromRecent(join: OwnJoin, cursor: OwnCursor, newest: Newest): OwnPlan | null {
     const hint = this.#findRecentHint(cursor);
     const chain = startChain(cursor, hint);
     const entries = this.#reader.recent.ofUser(join.userId, hint === null ? 0 : hint.sequence + 1);
@@ -94,7 +108,7 @@ export class OwnResume {
     const isWhole = newest.seq !== null && chain.lastSeq === newest.seq;
     this.#reader.noteLookUp(isWhole);
     if (!isWhole) return null;
-    return this.#isTooMuch(chain) ? this.#fromNow(join, newest, 'limit') : this.#replay(join, cursor, hint, chain);
+    return this.#isTooMuch(chain) ? this.#fromNow(join, newest, 'limit') : this.#replay(cursor, hint, chain);
   }
 
   /** The cursor's hint, if memory alone tells that it is true. */
@@ -104,15 +118,15 @@ export class OwnResume {
     return positionMatches(hint, decoded.event.position.eventId) ? hint : null;
   }
 
-  async #fromBroker(join: OwnJoin, cursor: OwnCursor, newest: Newest): Promise<JoinPlan> {
+  async #fromBroker(join: OwnJoin, cursor: OwnCursor, newest: Newest): Promise<OwnPlan> {
     const quick = await this.#readFromHint(join, cursor, newest);
-    if (quick !== null) return this.#replay(join, cursor, cursor.hint, quick);
+    if (quick !== null) return this.#replay(cursor, cursor.hint, quick);
     const hint = (await this.#isTrue(join, cursor)) ? cursor.hint : null;
     if (newest.position === null) {
       return hint === null ? this.#fromNow(join, newest, 'evicted') : this.#whole(join, cursor.seq, newest);
     }
     const read = await this.#read(join, startChain(cursor, hint), hint, newest);
-    return typeof read === 'string' ? this.#fromNow(join, newest, read) : this.#replay(join, cursor, hint, read);
+    return typeof read === 'string' ? this.#fromNow(join, newest, read) : this.#replay(cursor, hint, read);
   }
 
   /**
@@ -152,39 +166,36 @@ export class OwnResume {
     return chain;
   }
 
-  #replay({ userId }: OwnJoin, { seq }: OwnCursor, hint: StreamPosition | null, chain: OwnChain): JoinPlan {
+  #replay({ seq }: OwnCursor, hint: StreamPosition | null, chain: OwnChain): OwnPlan {
     return {
       seq,
-      cursor: encodeOwnCursor(userId, seq, hint ?? chain.start ?? NOWHERE),
+      hint: hint ?? chain.start ?? NOWHERE,
       failure: null,
       replay: chain.events,
       lastSeq: chain.lastSeq,
-      seenThrough: 0,
     };
   }
 
   /** Live from the newest event on; with a reason if that is not what was asked for. */
-  #fromNow({ userId, log }: OwnJoin, newest: Newest, failure: RecoveryFailure | null): JoinPlan {
+  #fromNow({ log }: OwnJoin, newest: Newest, failure: RecoveryFailure | null): OwnPlan {
     const seq = newest.seq ?? 0;
     return {
       seq,
-      cursor: encodeOwnCursor(userId, seq, later(newest.position, log.anchor)),
+      hint: later(newest.position, log.anchor),
       failure,
       replay: [],
       lastSeq: newest.seq,
-      seenThrough: 0,
     };
   }
 
   /** Nothing was missed. */
-  #whole({ userId, log }: OwnJoin, seq: number, newest: Newest): JoinPlan {
+  #whole({ log }: OwnJoin, seq: number, newest: Newest): OwnPlan {
     return {
       seq,
-      cursor: encodeOwnCursor(userId, seq, later(newest.position, log.anchor)),
+      hint: later(newest.position, log.anchor),
       failure: null,
       replay: [],
       lastSeq: seq === 0 ? null : seq,
-      seenThrough: 0,
     };
   }
 
@@ -215,14 +226,9 @@ export class OwnResume {
   }
 
   /** True if the cursor's hint holds: as of that position, the user's newest was the cursor's `seq`. */
-  async #isTrue({ userId, log }: OwnJoin, { seq, hint }: OwnCursor): Promise<boolean> {
-    if (hint === null) return false;
-    // Before the first message of all: true while that first message is still held, or was never written.
-    if (hint.sequence === 0) {
-      return seq === 0 && (log.readThrough === 0 || (await this.#reader.findAt(userId, 1)) !== null);
-    }
-    const decoded = (await this.#reader.findAt(userId, hint.sequence))?.decoded;
-    return decoded?.ok === true && positionMatches(hint, decoded.event.position.eventId);
+  async #isTrue(join: OwnJoin, { seq, hint }: OwnCursor): Promise<boolean> {
+    if (hint === null || (hint.sequence === 0 && seq > 0)) return false;
+    return isTrueHint(this.#reader, join, hint);
   }
 }
 

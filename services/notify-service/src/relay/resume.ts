@@ -12,6 +12,8 @@ export interface JoinPlan {
   readonly replay: readonly HubEvent[];
   /** The newest `seq` after the replay; null: not known, or the feed of everything. */
   readonly lastSeq: number | null;
+  /** The newest broadcast that it has before the replay; 0 before any. */
+  readonly broadcastSeq: number;
   /** On the feed of everything: the position up to which the log was seen, 0 when there is nothing to leave out. */
   readonly seenThrough: number;
 }
@@ -37,4 +39,6 @@ export class JoinAbandonedError extends Error {
 export interface LogView {
   readonly readThrough: number;
   readonly anchor: { readonly sequence: number; readonly eventId: string };
+  /** The newest broadcast that it has read; 0 before any. */
+  readonly broadcastSeq: number;
 }

@@ -81,6 +81,13 @@ export class SharedReader {
     });
   }
 
+  /** The newest message for everybody; it knows of everything that was stored before this was called. */
+  findNewestBroadcast(client: ReadClient): Promise<LogEntry | null> {
+    return this.#reads.ask(client, 'newest broadcast', async () => {
+      return this.#toEntry(await this.#reader.findNewestBroadcastAtLeader());
+    });
+  }
+
   /** The message at a position; null when none is held there. */
   findAt(client: ReadClient, sequence: number): Promise<LogEntry | null> {
     const known = this.recent.find(sequence);

@@ -14,7 +14,7 @@ const COMPLAINTS_MAX = 1_000;
 
 export interface StreamFollowerOptions {
   readonly decoder: EventDecoder;
-  readonly hub: Pick<Hub, 'publish' | 'skip' | 'resync' | 'logChanged' | 'learnNewest'>;
+  readonly hub: Pick<Hub, 'publish' | 'skip' | 'skipBroadcast' | 'recallBroadcast' | 'resync' | 'logChanged' | 'learnNewest'>;
   /** Kept in step with the reading. */
   readonly recent: Pick<RecentEvents, 'add' | 'clear'>;
   readonly stats: RelayStats;
@@ -84,8 +84,18 @@ export class StreamFollower {
     const { decoder, hub, recent } = this.#options;
     const decoded = decoder.decode(message);
     recent.add(toLogEntry(message, decoded));
-    if (decoded.ok) hub.learnNewest(decoded.event.userId, decoded.event.seq, decoded.event.position);
-    else if (decoded.userId !== null) hub.skip(decoded.userId);
+    const userId = decoded.ok ? decoded.event.userId : decoded.userId;
+    if (userId === null) return;
+    if (decoded.ok) hub.learnNewest(userId, decoded.event.seq, decoded.event.position);
+    else hub.skip(userId);
+  }
+
+  /** A message from before the start that was for everybody. */
+  recallBroadcast(message: StreamMessage): void {
+    const { decoder, hub } = this.#options;
+    const decoded = decoder.decode(message);
+    if (decoded.ok) hub.recallBroadcast(decoded.event);
+    else hub.skipBroadcast();
   }
 
   /** The next message of the stream. */
@@ -130,7 +140,9 @@ export class StreamFollower {
     const { hub, log, stats } = this.#options;
     const { reason, userId } = decoded;
     increment(stats.invalidEvents, reason);
+    // Whatever else is no event was for everybody, or on a subject of nobody.
     if (userId !== null && !isRepeated) hub.skip(userId);
+    else if (reason !== 'subject' && !isRepeated) hub.skipBroadcast();
     const complaint = `${reason} ${subject}`;
     if (this.#complaints.has(complaint) || this.#complaints.size >= COMPLAINTS_MAX) return;
     this.#complaints.add(complaint);

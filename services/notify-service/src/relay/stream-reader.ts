@@ -1,4 +1,4 @@
-import { EVENTS_STREAM_NAME, userEventsFilter } from '@infrasignal/shared';
+import { ALL_BROADCASTS, EVENTS_STREAM_NAME, userEventsFilter } from '@infrasignal/shared';
 import { jetstreamManager, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Broker } from '@infrasignal/service-kit';
@@ -66,6 +66,14 @@ export class StreamReader {
   /** The newest message of a user. */
   findNewestAtLeader(userId: number): Promise<StreamMessage | null> {
     const query = { last_by_subj: userEventsFilter(userId) };
+    return this.#ask('newest', async ({ manager }) =>
+      toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
+    );
+  }
+
+  /** The newest message for everybody. */
+  findNewestBroadcastAtLeader(): Promise<StreamMessage | null> {
+    const query = { last_by_subj: ALL_BROADCASTS };
     return this.#ask('newest', async ({ manager }) =>
       toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
     );

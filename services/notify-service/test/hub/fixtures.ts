@@ -62,6 +62,7 @@ export class HubWorld {
       pongTimeoutMs: 10_000,
       queueBytesMax: 1_000,
       expiryWarningMs: 30_000,
+      broadcastLimits: { eventsMax: 5, bytesMax: 1_000 },
       revocationLifeMs: 60_000,
       ...changes,
     });
@@ -114,6 +115,7 @@ export function event(userId: number, seq: number, bytes = 0): HubEvent & { made
     userId,
     seq,
     position: { sequence: position, eventId: `event-${position}` },
+    bytes,
     endedSessions: [],
     made,
     frame: (variant) => {
@@ -130,9 +132,11 @@ export const GREETING = Buffer.from('connected');
 
 export function admission(lastSeq: number | null, replay: readonly HubEvent[] = [], seenThrough = 0): {
   greeting: Frame;
+  seq: number;
+  broadcastSeq: number;
   replay: readonly HubEvent[];
   lastSeq: number | null;
   seenThrough: number;
 } {
-  return { greeting: GREETING, replay, lastSeq, seenThrough };
+  return { greeting: GREETING, seq: lastSeq ?? 0, broadcastSeq: 0, replay, lastSeq, seenThrough };
 }

@@ -9,6 +9,7 @@ export function entry(sequence: number, userId: number | null, seq: number | nul
     userId,
     seq,
     position: { sequence, eventId: `event-${sequence}` },
+    bytes: place.bytes,
     endedSessions: [],
     frame: () => null,
   };
