@@ -1,4 +1,5 @@
 import {
+  broadcastSubject,
   dataSchemaUri,
   eventSubject,
   EVENTS_STREAM,
@@ -9,6 +10,11 @@ import {
 import { jetstream, jetstreamManager, type JetStreamClient } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { randomUUID } from 'node:crypto';
+
+/** In place of a user's id: what is for everybody. */
+const EVERYBODY = 0;
+
+export const NEWS = 'app.news';
 
 interface Teardown {
   teardown(handler: () => unknown): unknown;
@@ -61,7 +67,7 @@ export class EventPublisher {
       id: id ?? randomUUID(),
       source: 'infrasignal/auth-service',
       type,
-      subject: `users/${userId}`,
+      subject: userId === EVERYBODY ? 'broadcasts' : `users/${userId}`,
       time: new Date().toISOString(),
       datacontenttype: 'application/json',
       dataschema: dataSchemaUri({ type, version }),
@@ -80,6 +86,25 @@ export class EventPublisher {
     const subject = eventSubject(userId, options.type ?? userLogin.type);
     const position = await this.#store(subject, JSON.stringify(envelope), envelope.id);
     return { id: envelope.id, userId, seq: envelope.seq, position };
+  }
+
+  /** The same for what is for everybody, with its number as its data. */
+  async broadcast(options: Pick<EventOptions, 'seq' | 'id'> = {}): Promise<PublishedEvent> {
+    const number = options.seq ?? this.lastBroadcastSeq + 1;
+    const data = {
+      notification_id: randomUUID(),
+      user_id: null,
+      phone_number: null,
+      messages: { fr: `Nouvelle n° ${number}`, en: `News no. ${number}` },
+      data: { number },
+    };
+    const envelope = this.envelope(EVERYBODY, { ...options, type: NEWS, data });
+    const position = await this.#store(broadcastSubject(NEWS), JSON.stringify(envelope), envelope.id);
+    return { id: envelope.id, userId: EVERYBODY, seq: envelope.seq, position };
+  }
+
+  get lastBroadcastSeq(): number {
+    return this.lastSeq(EVERYBODY);
   }
 
   async publishMany(userId: number, count: number): Promise<PublishedEvent[]> {
