@@ -1,6 +1,7 @@
 import type { BenchScenario } from '../scenario.ts';
 import { commitToFrame } from './commit-to-frame.ts';
 import { handshakes } from './handshakes.ts';
+import { loginTiming } from './login-timing.ts';
 import { refresh } from './refresh.ts';
 import { refreshRaces } from './refresh-races.ts';
 import { revocation } from './revocation.ts';

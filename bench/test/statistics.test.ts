@@ -1,6 +1,6 @@
 // If these are wrong, every figure that is published about this system is wrong, and nobody can see it from outside.
 import t from 'tap';
-import { median, percentile, spread, summarise } from '../statistics.ts';
+import { mannWhitneyP, median, percentile, spread, summarise } from '../statistics.ts';
 
 const oneToHundred = Array.from({ length: 100 }, (_, index) => 100 - index);
 
@@ -51,4 +51,21 @@ t.test('a summary tells count, extremes and percentiles, and leaves the samples 
   t.same(summarise(samples), { count: 100, min: 1, p50: 50, p90: 90, p99: 99, max: 100 });
   median(samples);
   t.same(samples, oneToHundred);
+});
+
+t.test('the Mann-Whitney test gives what scipy.stats.mannwhitneyu gives (method="asymptotic")', async (t) => {
+  const hundreds = Array.from({ length: 400 }, (_, at) => at);
+  const cases: [a: number[], b: number[], p: number][] = [
+    [[19, 22, 16, 29, 24], [20, 11, 17, 12], 0.11134688653314041],
+    [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], 0.012185780355344813],
+    [[1, 1, 2, 2, 3, 3], [2, 2, 3, 3, 4, 4], 0.11334550921952584], // with ties
+    [[1, 2, 3], [1, 2, 3], 1],
+    [hundreds, hundreds.map((value) => value + 20.5), 0.014495366669574556],
+    [[5, 5, 5], [5, 5, 5], 1],
+  ];
+  for (const [a, b, p] of cases) {
+    t.ok(Math.abs(mannWhitneyP(a, b) - p) < 1e-6, `${mannWhitneyP(a, b)} is ${p}`);
+    t.equal(mannWhitneyP(b, a), mannWhitneyP(a, b), 'whichever is named first');
+  }
+  t.ok(Number.isNaN(mannWhitneyP([], [1])));
 });
