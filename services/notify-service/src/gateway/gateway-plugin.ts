@@ -4,6 +4,8 @@ import { ProblemError } from '@infrasignal/service-kit';
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import type { ServerResponse } from 'node:http';
+import type { WebSocket } from 'ws';
 import type { Config } from '../config.ts';
 import type { Connection } from '../hub/connection.ts';
 import { increment } from '../hub/hub-stats.ts';
@@ -53,6 +55,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set once a handshake has been accepted. */
     listener: Listener | null;
+    /** The answer to an accepted handshake, until its connection is a socket's alone. */
+    handshakeAnswer: ServerResponse | null;
   }
 }
 
@@ -121,6 +125,7 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
   app.decorate('eventLoopWatch', eventLoop);
   app.decorate('connectionContext', context);
   app.decorateRequest('listener', null);
+  app.decorateRequest('handshakeAnswer', null);
   runAlong(app, eventLoop, context);
 
   await app.register(websocket, {
@@ -156,9 +161,10 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
     method: 'GET',
     url: ROUTE,
     // A handshake is refused before the upgrade: after it, a client only sees a connection that closes.
-    onRequest: async (request) => {
+    onRequest: async (request, reply) => {
       try {
         request.listener = await admit(request);
+        request.handshakeAnswer = reply.raw;
         increment(stats.handshakes, 'accepted');
       } catch (error) {
         increment(stats.handshakes, error instanceof ProblemError ? error.definition.code : 'internal_error');
@@ -171,8 +177,9 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
     wsHandler: (webSocket, request) => {
       const { listener } = request;
       if (listener === null) throw new Error('a socket reached its handler without having been accepted');
+      forgetHandshake(webSocket, request);
       SocketSession.start({
-        context: { ...context, log: request.log },
+        context,
         webSocket,
         stream: request.raw.socket,
         listener,
@@ -181,6 +188,17 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
       });
     },
   });
+}
+
+/**
+ * Lets go of the request that became a socket. Its headers, the answer to it and what Fastify made around them would
+ * live as long as the socket does, 6 KB of them; and no hook hears of a response that ends when the socket does.
+ */
+function forgetHandshake(webSocket: WebSocket, request: FastifyRequest): void {
+  // The plugin's own listener holds the request. The socket's session attaches another one in this same turn.
+  webSocket.removeAllListeners('error');
+  request.handshakeAnswer?.detachSocket(request.raw.socket);
+  request.handshakeAnswer = null;
 }
 
 /** The WebSocket edge: `/ws/notifications`, and what other ways to listen share with it. */

@@ -1,24 +1,30 @@
-import type { Connection } from './connection.ts';
+import { Connection } from './connection.ts';
 
 const NOBODY: ReadonlySet<Connection> = new Set();
 
-/** Connections under a key; a key without any costs nothing. */
+/**
+ * Connections under a key; a key without any costs nothing. Most keys have one, which then stands there by itself: a
+ * set around it takes 250 bytes.
+ */
 class Groups<Key> {
-  readonly #groups = new Map<Key, Set<Connection>>();
+  readonly #groups = new Map<Key, Connection | Set<Connection>>();
 
-  of(key: Key): ReadonlySet<Connection> {
-    return this.#groups.get(key) ?? NOBODY;
+  of(key: Key): Iterable<Connection> {
+    const group = this.#groups.get(key) ?? NOBODY;
+    return group instanceof Connection ? [group] : group;
   }
 
   add(key: Key, connection: Connection): void {
     const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, new Set([connection]));
+    if (group === undefined) this.#groups.set(key, connection);
+    else if (group instanceof Connection) this.#groups.set(key, new Set([group, connection]));
     else group.add(connection);
   }
 
   remove(key: Key, connection: Connection): void {
     const group = this.#groups.get(key);
-    if (group?.delete(connection) === true && group.size === 0) this.#groups.delete(key);
+    if (group === connection) this.#groups.delete(key);
+    else if (group instanceof Set && group.delete(connection) && group.size === 0) this.#groups.delete(key);
   }
 }
 
@@ -41,11 +47,11 @@ export class ConnectionIndex {
     return this.#everything;
   }
 
-  ofUser(userId: number): ReadonlySet<Connection> {
+  ofUser(userId: number): Iterable<Connection> {
     return this.#byUser.of(userId);
   }
 
-  ofSession(sessionId: string): ReadonlySet<Connection> {
+  ofSession(sessionId: string): Iterable<Connection> {
     return this.#bySession.of(sessionId);
   }
 
