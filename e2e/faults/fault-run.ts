@@ -27,6 +27,8 @@ export interface FaultRunOptions {
   /** Operations a second. Default 50; 0: none but those that the scenario makes itself. */
   readonly ratePerSecond?: number;
   readonly stack?: TestStackOptions;
+  /** A module that is loaded into the services before anything else, to break them for a negative control. */
+  readonly preload?: URL;
   /** How long the end waits for what is still on its way. Shorter where it is known never to come. */
   readonly drainTimeoutMs?: number;
   /** Plays clients that are broken, for a negative control. */
@@ -100,8 +102,9 @@ export class FaultRun {
   /** Everything is up, the users are registered, their sockets connected, nothing is under way. */
   static async set(t: TestContext, options: FaultRunOptions): Promise<FaultRun> {
     const probeDirectory = createTestDirectory(t, 'infrasignal-probe-');
+    const preloads = [new URL('process-probe.mjs', import.meta.url), ...(options.preload ? [options.preload] : [])];
     const probe = {
-      NODE_OPTIONS: `--import ${new URL('process-probe.mjs', import.meta.url).href}`,
+      NODE_OPTIONS: preloads.map(({ href }) => `--import ${href}`).join(' '),
       FAULT_PROBE_DIRECTORY: probeDirectory,
     };
     const stack = await startTestStack(t, {

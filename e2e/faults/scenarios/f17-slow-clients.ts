@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Violation } from '../checks/evidence.ts';
+import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
+import type { Scenario, ScenarioContext } from '../scenario.ts';
+import { SlowCrowd } from '../slow-crowd.ts';
+
+/** 2,000 connections at full length. */
+const CONNECTIONS_PER_KILL = 20;
+
+/** Longer than a request may take: everybody in the crowd is thrown out and comes back. */
+const ATTACK_MS = 14_000;
+
+/** 10 s for a request, a second until that is noticed and one for its answer to be read; the rest is for slow machines. */
+const LIMITS_PASSED_MS = 16_000;
+
+/** The load keeps its connections; others come anew all the time and must find the door open. */
+const NEWCOMER_INTERVAL_MS = 250;
+
+/** Far longer than an answer takes on the slowest machine. */
+const NEWCOMER_TIMEOUT_MS = 5_000;
+
+function startCrowd({ t, kills }: ScenarioContext, { stack }: FaultRun): SlowCrowd {
+  const targets = [
+    { url: stack.auth.url, largePath: '/api/openapi.json' },
+    { url: stack.notify.url, largePath: '/ws/asyncapi.json' },
+  ];
+  return new SlowCrowd(t, targets, kills * CONNECTIONS_PER_KILL);
+}
+
+/** Somebody new, on a connection of their own. @returns what was wrong, or null */
+function knock(url: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: NEWCOMER_TIMEOUT_MS }, (answer) => {
+      answer.resume().on('end', () => {
+        resolve(answer.statusCode === 200 ? null : `${url} answered ${answer.statusCode}`);
+      });
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('error', ({ message }) => {
+      resolve(`${url}: ${message}`);
+    });
+  });
+}
+
+/** Lets time pass and newcomers come. */
+async function pass(ms: number, { stack }: FaultRun): Promise<Violation[]> {
+  const until = performance.now() + ms;
+  const violations: Violation[] = [];
+  while (performance.now() < until) {
+    await sleep(NEWCOMER_INTERVAL_MS);
+    for (const { url } of [stack.auth, stack.notify]) {
+      const text = await knock(`${url}/healthz`);
+      if (text !== null) violations.push({ invariant: 'I5', text: `a newcomer at ${text}` });
+    }
+  }
+  return violations;
+}
+
+function readPeakMib(pid: number): number {
+  return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024);
+}
+
+/** Nobody was cut off: each socket has the connection it began with. */
+function* checkSocketsKept({ sockets }: FaultRun): Generator<Violation> {
+  for (const { record } of sockets) {
+    const { length } = record.connections;
+    if (length !== 1) yield { invariant: 'I5', text: `${record.name} had to connect ${length} times` };
+  }
+}
+
+async function run(context: ScenarioContext): Promise<FaultRunResult> {
+  const { t, random, progress } = context;
+  const faultRun = await FaultRun.set(t, { random, progress });
+  const { auth, notify } = faultRun.stack;
+  const before = [auth, notify].map(({ pid }) => readPeakMib(pid));
+  const crowd = startCrowd(context, faultRun);
+  const turnedAway = await pass(ATTACK_MS, faultRun);
+  crowd.stopReturning();
+  progress(`${crowd.returns} of the slow connections were closed and opened again`);
+  turnedAway.push(...(await pass(LIMITS_PASSED_MS, faultRun)));
+  const grown = [auth, notify].map(({ pid }, at) => readPeakMib(pid) - (before[at] ?? 0));
+  faultRun.figures.push(`at the peak auth-service used ${grown[0]} MiB more than before, notify-service ${grown[1]} MiB`);
+  await faultRun.measureRecovery();
+  const result = await faultRun.finish({ isAuthUnharmed: true });
+  return { ...result, violations: [...result.violations, ...turnedAway, ...checkSocketsKept(faultRun)] };
+}
+
+/** Services without the limits: played by a module that takes them away from every server. */
+async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
+  const { t, random, progress } = context;
+  const preload = new URL('../without-connection-limits.mjs', import.meta.url);
+  const options: FaultRunOptions = { random, progress, users: 20, preload };
+  const faultRun = await FaultRun.set(t, options);
+  const crowd = startCrowd(context, faultRun);
+  crowd.stopReturning();
+  await pass(LIMITS_PASSED_MS, faultRun);
+  await faultRun.measureRecovery();
+  return faultRun.finish({ isAuthUnharmed: true });
+}
+
+export const slowClients: Scenario = {
+  id: 'F17',
+  title: '2,000 connections send and read as slowly as they can (20 for each of the kills)',
+  run,
+  control: {
+    title: 'servers that wait for slow senders for ever',
+    symptoms: [/^I5 auth-service has \d+ descriptors open/, /^I5 notify-service has \d+ descriptors open/],
+    run: runBroken,
+  },
+};
