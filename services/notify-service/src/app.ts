@@ -20,6 +20,7 @@ import { gatewayPlugin } from './gateway/gateway-plugin.ts';
 import { ssePlugin } from './gateway/sse-plugin.ts';
 import { accessTokensPlugin } from './plugins/access-tokens-plugin.ts';
 import { realtimePlugin } from './plugins/realtime-plugin.ts';
+import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
 
 // Not imported: it stands beside what is compiled, not in it.
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -57,5 +58,6 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   await app.register(accessTokensPlugin, { config });
   await app.register(gatewayPlugin, { config });
   await app.register(ssePlugin);
+  await app.register(serviceMetricsPlugin);
   return app;
 }

@@ -20,6 +20,7 @@ export class BroadcastEvent implements HubEvent {
   readonly userId = null;
   readonly seq: number;
   readonly position: StreamPosition;
+  readonly committedAtMs: number;
   readonly bytes: number;
   readonly endedSessions: readonly string[] = [];
   readonly #decoded: DecodedEvent;
@@ -32,6 +33,7 @@ export class BroadcastEvent implements HubEvent {
   constructor(decoded: DecodedEvent) {
     this.seq = decoded.event.seq;
     this.position = decoded.position;
+    this.committedAtMs = Date.parse(decoded.event.time);
     this.bytes = decoded.bytes;
     this.#decoded = decoded;
   }

@@ -1,5 +1,9 @@
+import type { Variant } from '../hub/ports.ts';
+
 /** What happened at the edge, as plain counters. */
 export interface GatewayStats {
+  /** Open connections by the form in which they are sent events. */
+  connections: Map<Variant, number>;
   /** Handshakes by how they ended: `accepted`, or the code of the problem they were refused with. */
   handshakes: Map<string, number>;
   /** Reconnect tickets that came with a handshake: `accepted`, or `unknown` (another node's, another token's, too old). */
@@ -19,6 +23,7 @@ export interface GatewayStats {
 
 export function createGatewayStats(): GatewayStats {
   return {
+    connections: new Map(),
     handshakes: new Map(),
     tickets: new Map(),
     joins: new Map(),

@@ -35,6 +35,7 @@ export class NotificationEvent implements HubEvent {
   readonly userId: number;
   readonly seq: number;
   readonly position: StreamPosition;
+  readonly committedAtMs: number;
   readonly bytes: number;
   readonly endedSessions: readonly string[];
   readonly #decoded: UserEvent;
@@ -50,6 +51,7 @@ export class NotificationEvent implements HubEvent {
     this.userId = decoded.userId;
     this.seq = decoded.event.seq;
     this.position = decoded.position;
+    this.committedAtMs = Date.parse(decoded.event.time);
     this.bytes = decoded.bytes;
     this.endedSessions = sessionsEndedBy(decoded);
     this.#decoded = decoded;

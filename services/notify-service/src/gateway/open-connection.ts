@@ -44,9 +44,10 @@ export function openConnection(
   listener: Listener,
   after: string | null,
 ): Connection {
-  const { gate, hub, userSockets } = context;
+  const { gate, hub, stats, userSockets } = context;
   const { address, audience, expiresAtMs, hasControlFrames, sessionId, userId } = listener;
   const leave = gate.enter(address);
+  increment(stats.connections, variant);
   const connection = hub.open({
     audience,
     sessionId,
@@ -56,6 +57,7 @@ export function openConnection(
     expiry: expiresAtMs === null ? null : expiryOf(port, hasControlFrames, expiresAtMs),
     onGone: () => {
       leave();
+      increment(stats.connections, variant, -1);
       if (counted !== null) userSockets.closed(counted);
     },
   });

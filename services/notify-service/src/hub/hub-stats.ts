@@ -35,7 +35,7 @@ export function createHubStats(): HubStats {
   };
 }
 
-/** Adds one to a counter that is one of many. */
-export function increment<Key>(counters: Map<Key, number>, key: Key): void {
-  counters.set(key, (counters.get(key) ?? 0) + 1);
+/** Adds one, or what `by` says, to a counter that is one of many. */
+export function increment<Key>(counters: Map<Key, number>, key: Key, by = 1): void {
+  counters.set(key, (counters.get(key) ?? 0) + by);
 }

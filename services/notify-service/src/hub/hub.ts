@@ -5,9 +5,9 @@ import { Connection, type ConnectionOptions, type Expiry } from './connection.ts
 import { ConnectionIndex } from './connection-index.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
 import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
-import type { Clock, Frame, HubEvent, Schedule } from './ports.ts';
+import type { Clock, Frame, HubEvent, HubTimings, Schedule } from './ports.ts';
 import { RevokedSessions } from './revoked-sessions.ts';
-import { SendLoop } from './send-loop.ts';
+import { SendLoop, type UnsentBytes } from './send-loop.ts';
 import type { TimingWheel } from './timing-wheel.ts';
 
 /** Users whose newest `seq` is remembered: about 20 MB, and 300 different users a second for ten minutes. */
@@ -33,6 +33,8 @@ export interface HubOptions {
   readonly broadcastLimits: BroadcastLogLimits;
   /** How long the end of a session is remembered: until no access token of it can be alive. */
   readonly revocationLifeMs: number;
+  /** Told when things were done that should be done soon. */
+  readonly timings?: HubTimings;
 }
 
 /** What a joining connection is let in with. */
@@ -67,7 +69,7 @@ export class Hub {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#revoked = new RevokedSessions(options.clock, options.revocationLifeMs);
-    this.#sendLoop = new SendLoop(options.clock, options.schedule, this.stats);
+    this.#sendLoop = new SendLoop(options.clock, options.schedule, this.stats, options.timings);
     this.broadcasts = new BroadcastLog(options.broadcastLimits);
     this.#fanOut = new BroadcastFanOut({
       clock: options.clock,
@@ -82,6 +84,11 @@ export class Hub {
   /** Sockets that are not gone yet, closing ones included. */
   get size(): number {
     return this.#index.size;
+  }
+
+  /** Bytes that wait for their readers. Costs as much as there are connections with any. */
+  get unsentBytes(): UnsentBytes {
+    return this.#sendLoop.unsentBytes;
   }
 
   /** Those sockets. */
@@ -156,15 +163,20 @@ export class Hub {
 
   /** Hands an event to everybody who may see it. The same event may come again: it is dropped. */
   publish(event: HubEvent): void {
+    const { delivered } = this.stats;
     this.#tell(event);
+    if (this.stats.delivered > delivered) this.#sendLoop.time(event);
     // Behind the delivery, so that a socket hears why it is closed; and also for an event that came before.
-    for (const sessionId of event.endedSessions) this.revoke(sessionId);
+    for (const sessionId of event.endedSessions) this.revoke(sessionId, event);
   }
 
-  /** Remembers that a session ended, and closes its sockets. */
-  revoke(sessionId: string): void {
+  /** Remembers that a session ended, and closes its sockets. @param by the event that ended it, if it was one */
+  revoke(sessionId: string, by?: HubEvent): void {
     this.#revoked.add(sessionId);
-    for (const connection of this.#index.ofSession(sessionId)) this.close(connection, closeCodes.sessionRevoked);
+    for (const connection of this.#index.ofSession(sessionId)) {
+      this.close(connection, closeCodes.sessionRevoked);
+      if (by !== undefined) this.#options.timings?.revoked(by);
+    }
   }
 
   /** True if the session ended although its token may say otherwise. */
@@ -270,7 +282,7 @@ export class Hub {
     if (connection.isOpen) increment(this.stats.closesByCode, peerCode);
     this.#release(connection);
     connection.state = 'closed';
-    connection.takeQueue();
+    this.#sendLoop.forget(connection);
     this.#index.remove(connection);
     connection.onGone?.(connection);
     if (this.size > 0) return;

@@ -29,6 +29,8 @@ export interface HubEvent {
   /** The gapless counter of the user, or of what is for everybody. */
   readonly seq: number;
   readonly position: StreamPosition;
+  /** By the clock of the database, in milliseconds since 1970. */
+  readonly committedAtMs: number;
   /** Bytes of the stored message. */
   readonly bytes: number;
   /** Sessions that end with this event: their sockets hear of it and are closed. */
@@ -63,3 +65,11 @@ export interface Clock {
 
 /** Runs a function soon, after what is now happening, so that what becomes due meanwhile is sent along. */
 export type Schedule = (task: () => void) => void;
+
+/** How long what should be done soon took: the hub knows no time of day, whoever listens does. */
+export interface HubTimings {
+  /** The event was written to every connection that is told of it, and there is at least one. */
+  written(event: HubEvent): void;
+  /** The event ended a session, and a connection of it was closed. */
+  revoked(event: HubEvent): void;
+}

@@ -1,4 +1,4 @@
-import { Broker } from '@infrasignal/service-kit';
+import { Broker, type MetricRegistry } from '@infrasignal/service-kit';
 import { EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
@@ -6,12 +6,14 @@ import type { Config } from '../config.ts';
 import { toHubEvent } from '../gateway/notification-event.ts';
 import { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
+import type { HubEvent, HubTimings } from '../hub/ports.ts';
 import { TimingWheel } from '../hub/timing-wheel.ts';
+import { metrics } from '../metrics.ts';
 import { EventConsumer } from '../relay/event-consumer.ts';
 import { EventDecoder } from '../relay/event-decoder.ts';
 import { FeedResume } from '../relay/feed-resume.ts';
 import { OwnResume } from '../relay/own-resume.ts';
-import { createReadStats } from '../relay/read-stats.ts';
+import { createReadStats, type ReadStats } from '../relay/read-stats.ts';
 import { RecentEvents } from '../relay/recent-events.ts';
 import { REVOCATION_LIFE_MS } from '../relay/revocation-loader.ts';
 import { SharedReader } from '../relay/shared-reader.ts';
@@ -42,12 +44,32 @@ declare module 'fastify' {
     hub: Hub;
     eventConsumer: EventConsumer;
     sharedReader: SharedReader;
+    streamReader: StreamReader;
+    readStats: ReadStats;
     userResume: UserResume;
     feedResume: FeedResume;
   }
 }
 
-function createHub(config: Config): { hub: Hub; stop: () => void } {
+/** From the commit to now. The database's clock may be ahead of ours: less than nothing is nothing. */
+function secondsSince({ committedAtMs }: HubEvent): number {
+  return Math.max(0, Date.now() - committedAtMs) / 1_000;
+}
+
+function createTimings(registry: MetricRegistry): HubTimings {
+  const observeLag = registry.histogram(metrics.eventLagSeconds);
+  const observeRevocation = registry.histogram(metrics.revocationSeconds);
+  return {
+    written: (event) => {
+      observeLag(secondsSince(event));
+    },
+    revoked: (event) => {
+      observeRevocation(secondsSince(event));
+    },
+  };
+}
+
+function createHub(config: Config, timings: HubTimings): { hub: Hub; stop: () => void } {
   const wheel = new TimingWheel({ tickMs: WHEEL_TICK_MS, slots: WHEEL_SLOTS, nowMs: clock.now() });
   const timer = setInterval(() => {
     wheel.advance(clock.now());
@@ -63,6 +85,7 @@ function createHub(config: Config): { hub: Hub; stop: () => void } {
     expiryWarningMs: EXPIRY_WARNING_MS,
     broadcastLimits: { eventsMax: config.resumeEventsMax, bytesMax: RESUME_BYTES_MAX },
     revocationLifeMs: REVOCATION_LIFE_MS,
+    timings,
   });
   return {
     hub,
@@ -74,7 +97,7 @@ function createHub(config: Config): { hub: Hub; stop: () => void } {
 
 async function realtime(app: FastifyInstance, { config }: { readonly config: Config }): Promise<void> {
   const { log } = app;
-  const { hub, stop } = createHub(config);
+  const { hub, stop } = createHub(config, createTimings(app.metrics));
   const broker = new Broker({ url: config.natsUrl, name: 'notify-service', log });
   const readStats = createReadStats();
   const reader = new StreamReader(broker, (read) => {
@@ -98,6 +121,8 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   app.decorate('hub', hub);
   app.decorate('eventConsumer', consumer);
   app.decorate('sharedReader', sharedReader);
+  app.decorate('streamReader', reader);
+  app.decorate('readStats', readStats);
   const ownResume = new OwnResume(sharedReader, hub, limits);
   app.decorate('userResume', new UserResume({ ownResume, reader: sharedReader, hub }));
   app.decorate('feedResume', new FeedResume(sharedReader, limits));
@@ -114,4 +139,4 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
 }
 
 /** The way of an event through this node: broker → consumer → hub. */
-export const realtimePlugin = fp(realtime, { name: 'realtime', fastify: '5.x', dependencies: ['health'] });
+export const realtimePlugin = fp(realtime, { name: 'realtime', fastify: '5.x', dependencies: ['health', 'metrics'] });

@@ -17,6 +17,7 @@ function broadcast(seq: number, bytes = 0): HubEvent {
     seq,
     bytes,
     position: { sequence: position, eventId: `event-${position}` },
+    committedAtMs: 0,
     endedSessions: [],
     frame: (variant, { userId, seq: own, broadcastSeq }: Stand) =>
       Buffer.from(`${variant} b/${seq} ${userId}.${own}.${broadcastSeq}`),

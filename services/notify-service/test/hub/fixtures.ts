@@ -115,6 +115,7 @@ export function event(userId: number, seq: number, bytes = 0): HubEvent & { made
     userId,
     seq,
     position: { sequence: position, eventId: `event-${position}` },
+    committedAtMs: 0,
     bytes,
     endedSessions: [],
     made,

@@ -10,6 +10,7 @@ export function entry(sequence: number, userId: number | null, seq: number | nul
     seq,
     position: { sequence, eventId: `event-${sequence}` },
     bytes: place.bytes,
+    committedAtMs: 0,
     endedSessions: [],
     frame: () => null,
   };
