@@ -7,4 +7,4 @@ import { refreshRaces } from './refresh-races.ts';
 import { revocation } from './revocation.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
-export const scenarios: readonly BenchScenario[] = [commitToFrame, revocation, refresh, refreshRaces, handshakes];
+export const scenarios: readonly BenchScenario[] = [commitToFrame, revocation, refresh, refreshRaces, loginTiming, handshakes];
