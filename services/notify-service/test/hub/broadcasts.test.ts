@@ -97,7 +97,8 @@ t.test('R4 a hole among broadcasts sends away who can resume, and keeps who cann
 });
 
 t.test('R8 a large fan-out leaves turns to others, and nothing overtakes it', async (t) => {
-  const world = new HubWorld({ clock: { now: () => (world.nowMs += 0.5) } });
+  let nowMs = 0;
+  const world = new HubWorld({ clock: { now: () => (nowMs += 0.5) } });
   const { hub } = world;
   const sockets = Array.from({ length: 1_000 }, (_, at) => {
     const socket = openConnection(world, { audience: { kind: 'user', userId: at + 1 } });
