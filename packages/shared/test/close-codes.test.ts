@@ -6,7 +6,15 @@ import { closeCodes, shouldReconnect } from '../src/index.ts';
 const all = Object.entries(closeCodes);
 
 test('every close code is used once, in the range of what a client should do', async (t) => {
-  const reconnect = ['goingAway', 'resync', 'slow', 'pongTimeout', 'tokenExpired'];
+  const reconnect = [
+    'goingAway',
+    'resync',
+    'slow',
+    'pongTimeout',
+    'tokenExpired',
+    'scopeReduced',
+    'tooManyMessages',
+  ];
   t.equal(new Set(all.map(([, { code }]) => code)).size, all.length, 'no code twice');
   t.equal(new Set(all.map(([, { reason }]) => reason)).size, all.length, 'no reason twice');
   for (const [name, { code, reason, description }] of all) {
@@ -27,8 +35,11 @@ test('codes that clients rely on keep their numbers', async (t) => {
     slow: '4008 slow',
     pongTimeout: '4009 pong_timeout',
     tokenExpired: '4401 token_expired',
+    scopeReduced: '4402 scope_reduced',
+    tooManyMessages: '4429 too_many_messages',
     invalidMessage: '4500 invalid_message',
     sessionRevoked: '4501 session_revoked',
+    tooManySockets: '4502 too_many_sockets',
   });
 });
 

@@ -179,6 +179,10 @@ t.test('R3 tokens never reach a log', async (t) => {
   const [valid, expired, third] = tokens as [string, string, string];
   const client = await connectSocket(node.url, { token: valid });
   const browser = await connectSocket(node.url, { protocols: ['infrasignal.v1', `bearer.${third}`] });
+  const ticket = client.connected.ticket ?? '';
+  const again = await connectSocket(node.url, { protocols: ['infrasignal.v1', `bearer.${valid}`, `ticket.${ticket}`] });
+  again.socket.send(JSON.stringify({ type: 'auth', access: third }));
+  again.close();
   await expectRefusal(node.url, { token: expired });
   await expectRefusal(node.url, { protocols: ['infrasignal.v1', `bearer.${expired}`] });
   await expectRefusal(node.url, { path: `/ws/notifications/?access_token=${valid}` });
@@ -191,6 +195,7 @@ t.test('R3 tokens never reach a log', async (t) => {
   await node.stop();
   const log = node.logs();
   t.ok(log.length > 0);
+  t.ok(ticket.length > 40 && !log.includes(ticket), 'nor do tickets');
   for (const token of tokens) {
     for (const part of token.split('.').slice(1)) t.notOk(log.includes(part), 'neither claims nor signature');
   }
