@@ -2,11 +2,9 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { advisoryLocks } from './advisory-locks.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url));
-
-/** Any constant that no other program uses in this database: "infrasignal migrations" has no meaning as a number. */
-const MIGRATION_LOCK = 7_203_411;
 
 /**
  * Brings the database to this release's schema. Safe with any number of instances starting at once: one migrates,
@@ -18,7 +16,7 @@ export async function migrateDatabase(databaseUrl: string): Promise<void> {
   client.on('error', () => undefined);
   await client.connect();
   try {
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await client.query('select pg_advisory_lock($1)', [advisoryLocks.migrations]);
     await client.query("set client_min_messages to 'warning'");
     await migrate(drizzle(client), { migrationsFolder });
   } finally {

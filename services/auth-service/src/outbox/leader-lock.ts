@@ -1,8 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import pg from 'pg';
-
-/** One lock per purpose in this database; any constant that nothing else uses. */
-const RELAY_LOCK = 7_203_412;
+import { advisoryLocks } from '../db/advisory-locks.ts';
 
 /**
  * The server ends the lock's session when it hears nothing for this long, so that the lock of a frozen leader is
@@ -80,7 +78,7 @@ export class LeaderLock {
         return;
       }
       const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [
-        RELAY_LOCK,
+        advisoryLocks.relay,
       ]);
       if (rows[0]?.locked !== true) return;
       this.#isLocked = true;

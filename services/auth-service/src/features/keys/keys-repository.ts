@@ -1,13 +1,11 @@
 import { and, eq, isNotNull, isNull, lt, sql } from 'drizzle-orm';
+import { advisoryLocks } from '../../db/advisory-locks.ts';
 import { signingKeys } from '../../db/schema/index.ts';
 import type { Transaction } from '../../db/user-lock.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
 export type StoredKey = typeof signingKeys.$inferSelect;
 export type NewKey = Pick<StoredKey, 'kid' | 'publicJwk' | 'privateKeyEncrypted'>;
-
-/** Transaction-level advisory lock: instances that start or rotate together agree on one key. */
-const SIGNING_KEYS_LOCK = 7_203_413;
 
 /** All keys, newest first. */
 export async function findKeys(db: Database): Promise<StoredKey[]> {
@@ -16,7 +14,7 @@ export async function findKeys(db: Database): Promise<StoredKey[]> {
 
 async function locked<Result>(db: Database, change: (tx: Transaction) => Promise<Result>): Promise<Result> {
   return db.transaction(async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${SIGNING_KEYS_LOCK})`);
+    await tx.execute(sql`select pg_advisory_xact_lock(${advisoryLocks.signingKeys})`);
     return change(tx);
   });
 }
