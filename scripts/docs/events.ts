@@ -1,9 +1,12 @@
 import {
+  appNotification,
+  broadcastSubject,
   encodeOwnCursor,
   eventDefinitions,
   eventSubject,
   EXAMPLE_USER_ID,
   parseEvent,
+  toBroadcast,
   toExampleEvent,
   toInheritedNotification,
   toNotification,
@@ -50,13 +53,18 @@ function describeData(definition: EventDefinition): string {
     .join('; ');
 }
 
+function describeInherited(definition: EventDefinition): string {
+  if (definition === appNotification) return '`messages.fr`';
+  return definition.inherited === null ? '–' : `“${definition.inherited.message}”`;
+}
+
 function renderCatalogue(): string {
-  const rows = eventDefinitions.map((definition) => [
+  const rows = [...eventDefinitions, appNotification].map((definition) => [
     code(definition.type),
     String(definition.version),
     definition.description,
     describeData(definition),
-    definition.inherited === null ? '–' : `“${definition.inherited.message}”`,
+    describeInherited(definition),
   ]);
   return renderTable(['Type', 'Version', 'When', '`data`', 'Inherited message'], rows);
 }
@@ -70,6 +78,9 @@ function findExample(examples: readonly Example[], type: string): Example {
 function renderExamples(examples: readonly Example[]): string {
   const login = findExample(examples, 'user.login');
   const revoked = findExample(examples, 'session.revoked');
+  const sent = toExample(appNotification, 7);
+  const broadcast = toExampleEvent(appNotification, 3, true);
+  const broadcastPlace = { sequence: 1210, eventId: broadcast.id };
   const toFrame = ({ event, definition }: Example): unknown => {
     const cursor = encodeOwnCursor(EXAMPLE_USER_ID, event.seq, { sequence: 1200 + event.seq, eventId: event.id });
     return toNotification(EXAMPLE_USER_ID, event, definition, cursor);
@@ -83,6 +94,15 @@ function renderExamples(examples: readonly Example[]): string {
     renderJson(toFrame(login)),
     'An event without an inherited form carries `data` under `infrasignal.v1`, and is not told without it:',
     renderJson(toFrame(revoked)),
+    'What a service sent to a user has its texts and its data:',
+    renderJson(toFrame(sent)),
+    `What a service sent to everybody, on ${code(broadcastSubject(broadcast.type))}, is told to each as:`,
+    renderJson({
+      cursor: encodeOwnCursor(EXAMPLE_USER_ID, sent.event.seq, broadcastPlace, broadcast.seq),
+      ...toBroadcast(broadcast, appNotification),
+    }),
+    'and without a subprotocol as:',
+    renderJson(toInheritedNotification(null, broadcast, appNotification)),
   ].join('\n\n');
 }
 

@@ -4,23 +4,10 @@ import type { TokenResponse } from '@infrasignal/shared';
 import { readStream, waitFor } from '@infrasignal/testkit';
 import { test } from 'tap';
 import { runCli } from '../src/cli/cli.ts';
-import { startAuth, testEnvironment, type AuthFixture } from './auth-fixture.ts';
+import { startAuth, type AuthFixture } from './auth-fixture.ts';
+import { infrasignal, type Run } from './command-line.ts';
 import { createAccount, logIn, post, type Answer } from './requests.ts';
 import { GOOD_PASSWORD } from './auth-fixture.ts';
-
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
-
-/** Runs `infrasignal …` on the fixture's database. */
-async function infrasignal({ database, nats }: AuthFixture, ...argv: string[]): Promise<Run> {
-  const [out, error]: [string[], string[]] = [[], []];
-  const environment = testEnvironment({ databaseUrl: database.url, natsUrl: nats.url });
-  const code = await runCli(argv, environment, { out: (line) => out.push(line), error: (line) => error.push(line) });
-  return { code, out: out.join('\n'), error: error.join('\n') };
-}
 
 const json = <Data>({ out }: Run): Data => JSON.parse(out) as Data;
 

@@ -4,8 +4,8 @@ import { dataSchemaUri, type EventDefinition, type EventEnvelope } from './event
 /** The account of every example. */
 export const EXAMPLE_USER_ID = 42;
 
-/** A type that a service might send: the one definition of all of them names none. */
-const EXAMPLE_APP_TYPE = 'app.order.shipped';
+/** Types that a service might send, to a user and to everybody: the one definition of all of them names none. */
+const EXAMPLE_APP_TYPES = ['app.order_shipped', 'app.maintenance'] as const;
 
 /**
  * An event as documents show it: with an example of its data's schema, and nothing that depends on the moment.
@@ -17,7 +17,7 @@ export function toExampleEvent(definition: EventDefinition, seq: number, isBroad
   const { examples = [] } = definition.data as { examples?: readonly EventEnvelope['data'][] };
   const data = examples.find(({ user_id: userId }) => (userId === null) === isBroadcast);
   if (data === undefined) throw new Error(`the schema of ${definition.type} has no example`);
-  const type = definition === appNotification ? EXAMPLE_APP_TYPE : definition.type;
+  const type = definition === appNotification ? EXAMPLE_APP_TYPES[isBroadcast ? 1 : 0] : definition.type;
   const digit = seq % 10;
   return {
     specversion: '1.0',

@@ -6,7 +6,8 @@ import { loadConfig } from '../config.ts';
 import { migrateDatabase } from '../db/migrate.ts';
 import * as schema from '../db/schema/index.ts';
 import { createFeatures } from '../features.ts';
-import { CommandError, type Command, type CommandContext } from './command.ts';
+import { CommandError, type Command, type CommandContext, type Terminal } from './command.ts';
+import { importDjango } from './import-commands.ts';
 import { rotateKeys } from './key-commands.ts';
 import { grantScope, showScopes, withdrawScope } from './scope-commands.ts';
 import {
@@ -25,23 +26,21 @@ const commands: readonly Command[] = [
   disableUser,
   enableUser,
   unlockUser,
+  importDjango,
   createServiceClient,
   listServiceClients,
   rotateServiceClient,
   revokeServiceClient,
 ];
 
-export interface Terminal {
-  readonly out: (line: string) => void;
-  readonly error: (line: string) => void;
-}
-
-/** Exit codes: 0 done, 1 failed, 2 typed wrong or names something that does not exist, 78 configuration. */
-const EXIT = { done: 0, failed: 1, usage: 2, configuration: 78 } as const;
+/** Exit codes: 0 done, 1 failed, 2 typed wrong or names something that does not exist, 3 in part, 78 configuration. */
+const EXIT = { done: 0, failed: 1, usage: 2, partial: 3, configuration: 78 } as const;
 
 function helpOf(command: Command): string[] {
   const usage = ['infrasignal', command.name, command.usage].filter((part) => part !== '').join(' ');
-  return [`usage: ${usage} [--json]`, '', command.summary, '', 'For instance:', ...command.examples.map((e) => `  ${e}`)];
+  const details = command.details === undefined ? [] : ['', ...command.details];
+  const examples = command.examples.map((example) => `  ${example}`);
+  return [`usage: ${usage} [--json]`, '', command.summary, ...details, '', 'For instance:', ...examples];
 }
 
 function help(): string[] {
@@ -65,6 +64,7 @@ function findCommand(argv: readonly string[]): { command: Command; rest: string[
 
 async function withContext<Result>(
   environment: Readonly<Record<string, string | undefined>>,
+  terminal: Terminal,
   use: (context: CommandContext) => Promise<Result>,
 ): Promise<Result> {
   const config = loadConfig(environment);
@@ -77,7 +77,7 @@ async function withContext<Result>(
     // The relay of a running instance finds what is committed here at its next poll.
     const hooks = { db, announceEvent: nothing, broker: null, log: { warn: nothing }, onError: nothing };
     const features = await createFeatures(config, hooks);
-    return await use({ db, config, features });
+    return await use({ db, config, features, terminal });
   } finally {
     await pool.end();
   }
@@ -106,9 +106,10 @@ export async function runCli(
       allowPositionals: true,
       options: { ...command.options, json: { type: 'boolean' } },
     });
-    const result = await withContext(environment, (context) => command.run(context, { positionals, options: values }));
+    const given = { positionals, options: values };
+    const result = await withContext(environment, terminal, (context) => command.run(context, given));
     for (const line of values.json === true ? [JSON.stringify(result.data)] : result.lines) terminal.out(line);
-    return EXIT.done;
+    return result.isPartial === true ? EXIT.partial : EXIT.done;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     terminal.error(`infrasignal ${command.name}: ${message}`);

@@ -3,11 +3,21 @@ import type { AuthConfig } from '../config.ts';
 import type { Features } from '../features.ts';
 import type { Database } from '../plugins/database-plugin.ts';
 
+/** Where a command speaks to the person who typed it. */
+export interface Terminal {
+  readonly out: (line: string) => void;
+  readonly error: (line: string) => void;
+  /** Replaces the last line, which an empty text takes away. Absent where there is no terminal but a file or a pipe. */
+  readonly redraw?: (text: string) => void;
+}
+
 /** What a command works with: the service's own features, on its own database. */
 export interface CommandContext {
   readonly db: Database;
   readonly config: AuthConfig;
   readonly features: Features;
+  /** For what is said before the end; the result is what `run` returns. */
+  readonly terminal: Terminal;
 }
 
 export interface ParsedArguments {
@@ -19,6 +29,8 @@ export interface ParsedArguments {
 export interface CommandResult {
   readonly data: unknown;
   readonly lines: readonly string[];
+  /** Not everything that was asked for was done, and the lines say what. */
+  readonly isPartial?: boolean;
 }
 
 export interface Command {
@@ -27,6 +39,8 @@ export interface Command {
   /** Its arguments as the help shows them. */
   readonly usage: string;
   readonly summary: string;
+  /** More than the summary says, as lines of the help. */
+  readonly details?: readonly string[];
   readonly examples: readonly string[];
   readonly options?: NonNullable<ParseArgsConfig['options']>;
   run(context: CommandContext, given: ParsedArguments): Promise<CommandResult>;

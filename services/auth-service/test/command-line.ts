@@ -1,0 +1,20 @@
+import type { TestDatabase } from '@infrasignal/testkit';
+import { runCli } from '../src/cli/cli.ts';
+import { testEnvironment } from './auth-fixture.ts';
+
+export interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+/** Runs `infrasignal …` on the fixture's database. */
+export async function infrasignal(
+  { database, nats }: { readonly database: TestDatabase; readonly nats: { readonly url: string } },
+  ...argv: string[]
+): Promise<Run> {
+  const [out, error]: [string[], string[]] = [[], []];
+  const environment = testEnvironment({ databaseUrl: database.url, natsUrl: nats.url });
+  const code = await runCli(argv, environment, { out: (line) => out.push(line), error: (line) => error.push(line) });
+  return { code, out: out.join('\n'), error: error.join('\n') };
+}
