@@ -29,7 +29,7 @@ export const users = pgTable(
     phoneNumber: text('phone_number').notNull(),
     /** Domain folded to lower case; the local part belongs to its mail server and keeps its case. */
     email: text('email').unique('users_email_unique'),
-    /** A PHC string; null: an account without a password. */
+    /** Of any kind in `lib/password-hash/`; null: an account without a password. */
     passwordHash: text('password_hash'),
     /** The newest `seq` of this user's events. Taken under this row's lock, so it has no gaps. */
     eventSeq: bigint('event_seq', { mode: 'number' }).notNull().default(0),
