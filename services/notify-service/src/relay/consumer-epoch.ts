@@ -11,6 +11,7 @@ import {
   type JsMsg,
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { SlicedQueue } from './sliced-queue.ts';
 import type { StreamMessage } from './stream-message.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;
@@ -29,6 +30,9 @@ const PULL_HEARTBEAT_MS = 500;
 const PULL_MESSAGES_MAX = 1_000;
 
 const REQUEST_TIMEOUT_MS = 2_000;
+
+const clock = { now: (): number => performance.now() };
+const schedule = (task: () => void): unknown => setImmediate(task);
 
 /** Why a consumer was given up: a short, stable word for counters and logs. */
 export type EpochEnd =
@@ -75,6 +79,7 @@ export class ConsumerEpoch {
   readonly #client: JetStreamClient;
   readonly #info: ConsumerInfo;
   #messages: ConsumerMessages | null = null;
+  #queue: SlicedQueue<StreamMessage> | null = null;
   #resolveEnded: (end: EpochEnd) => void = () => undefined;
   #isOver = false;
   #deliveries = 0;
@@ -114,12 +119,14 @@ export class ConsumerEpoch {
   /** Starts reading: messages come in stream order, each once. */
   async read(onMessage: (message: StreamMessage) => void): Promise<void> {
     if (this.#isOver) return;
+    const queue = new SlicedQueue(clock, schedule, onMessage);
+    this.#queue = queue;
     this.#messages = await this.#client.consumers.getConsumerFromInfo(this.#info).consume({
       max_messages: PULL_MESSAGES_MAX,
       expires: PULL_EXPIRES_MS,
       idle_heartbeat: PULL_HEARTBEAT_MS,
       callback: (message) => {
-        this.#receive(message, onMessage);
+        this.#receive(message, queue);
       },
     });
     void this.#watch(this.#messages);
@@ -130,6 +137,8 @@ export class ConsumerEpoch {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#messages?.stop();
+    // It was not read: the next epoch begins with it.
+    this.#queue?.clear();
     // Best effort: on a broken connection it fails, and the broker forgets an idle consumer by itself.
     if (reason !== 'disconnected') this.#deleteConsumer().catch(() => undefined);
     this.#resolveEnded(reason);
@@ -140,7 +149,7 @@ export class ConsumerEpoch {
     await manager.consumers.delete(EVENTS_STREAM_NAME, this.#info.name);
   }
 
-  #receive(message: JsMsg, onMessage: (message: StreamMessage) => void): void {
+  #receive(message: JsMsg, queue: SlicedQueue<StreamMessage>): void {
     if (this.#isOver) return;
     const { deliverySequence, streamSequence, timestampNanos } = message.info;
     this.#deliveries += 1;
@@ -149,7 +158,7 @@ export class ConsumerEpoch {
       return;
     }
     this.#lastSequence = streamSequence;
-    onMessage({
+    queue.add({
       subject: message.subject,
       data: message.data,
       sequence: streamSequence,
