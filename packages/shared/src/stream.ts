@@ -1,4 +1,10 @@
-import { ALL_BROADCASTS, ALL_SECURITY_EVENTS, ALL_USER_EVENTS } from './subjects.ts';
+import {
+  ALL_BROADCASTS,
+  ALL_PRESENCE,
+  ALL_SECURITY_EVENTS,
+  ALL_USER_EVENTS,
+  PRESENCE_KEEPER_SUBJECT,
+} from './subjects.ts';
 
 const SECOND_NS = 1_000_000_000;
 
@@ -44,4 +50,44 @@ export const SECURITY_STREAM = {
   description: 'Signs of attacks, for operators',
   subjects: [ALL_SECURITY_EVENTS],
   max_age: SECURITY_RETENTION_SECONDS * SECOND_NS,
+} as const;
+
+export const PRESENCE_STREAM_NAME = 'PRESENCE';
+
+/** 7 days, as for events: a service that was away for less finds every change. */
+const PRESENCE_RETENTION_SECONDS = EVENT_RETENTION_SECONDS;
+
+/** A user whose phone comes and goes all day makes some hundred changes; more than these are of no use to anybody. */
+const PRESENCE_CHANGES_PER_USER_MAX = 1_000;
+
+/** Changes of users' presence, derived by one notify node at a time. The newest of a user is what holds. */
+export const PRESENCE_STREAM = {
+  ...EVENTS_STREAM,
+  name: PRESENCE_STREAM_NAME,
+  description: 'Who came online and went offline, for staff and services',
+  subjects: [ALL_PRESENCE],
+  max_age: PRESENCE_RETENTION_SECONDS * SECOND_NS,
+  max_msgs_per_subject: PRESENCE_CHANGES_PER_USER_MAX,
+} as const;
+
+export const PRESENCE_KEEPER_STREAM_NAME = 'PRESENCE_KEEPER';
+
+/** A keeper that did not renew for this long is one no more, and another may take its place. In seconds. */
+export const PRESENCE_KEEPER_TTL_SECONDS = 6;
+
+/**
+ * One message: who keeps presence, for as long as it is held. Taken and renewed by naming the message that it replaces,
+ * so two cannot have it. In memory: after a restart of the broker, whoever asks first is the next one.
+ */
+export const PRESENCE_KEEPER_STREAM = {
+  name: PRESENCE_KEEPER_STREAM_NAME,
+  description: 'Which notify node derives presence',
+  subjects: [PRESENCE_KEEPER_SUBJECT],
+  storage: 'memory',
+  retention: 'limits',
+  discard: 'old',
+  max_age: PRESENCE_KEEPER_TTL_SECONDS * SECOND_NS,
+  max_msgs_per_subject: 1,
+  duplicate_window: SECOND_NS,
+  allow_direct: true,
 } as const;

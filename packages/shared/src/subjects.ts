@@ -25,6 +25,15 @@ export const OUTBOX_HINT_SUBJECT = 'infrasignal.outbox.hint';
 /** Core NATS subject on which notify nodes tell each other of the sockets that users open and close. */
 export const SOCKET_ANNOUNCEMENTS_SUBJECT = 'infrasignal.notify.sockets';
 
+/** Core NATS subject on which notify nodes say which users are connected to them. */
+export const PRESENCE_LEASES_SUBJECT = 'infrasignal.notify.presence';
+
+/** On it stands which notify node derives presence from the leases; see {@link PRESENCE_KEEPER_STREAM}. */
+export const PRESENCE_KEEPER_SUBJECT = 'infrasignal.notify.presence-keeper';
+
+/** Every change of every user's presence. Not below `users.`: it is for staff and services, not for the user. */
+export const ALL_PRESENCE = 'presence.*';
+
 /** The ends of everybody's sessions: what a node reads before it accepts its first socket. */
 export const ALL_SESSION_REVOCATIONS = 'users.*.session.revoked';
 
@@ -81,4 +90,10 @@ export function parseEventSubject(subject: string): { userId: number | null; typ
   if (!userIdExpression.test(id) || !isEventType(type)) return null;
   const userId = Number(id);
   return isUserId(userId) ? { userId, type } : null;
+}
+
+/** The subject of one user's presence, `presence.42`. @throws RangeError as {@link eventSubject}. */
+export function presenceSubject(userId: number): string {
+  assertUserId(userId);
+  return `presence.${userId}`;
 }

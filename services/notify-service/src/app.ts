@@ -21,6 +21,8 @@ import { ssePlugin } from './gateway/sse-plugin.ts';
 import { accessTokensPlugin } from './plugins/access-tokens-plugin.ts';
 import { realtimePlugin } from './plugins/realtime-plugin.ts';
 import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
+import { presencePlugin } from './presence/presence-plugin.ts';
+import { presenceRoutePlugin } from './presence/presence-routes.ts';
 
 // Not imported: it stands beside what is compiled, not in it.
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -56,8 +58,10 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   await app.register(asyncapiPlugin, { version });
   await app.register(realtimePlugin, { config });
   await app.register(accessTokensPlugin, { config });
+  await app.register(presencePlugin, { config });
   await app.register(gatewayPlugin, { config });
   await app.register(ssePlugin);
+  await app.register(presenceRoutePlugin);
   await app.register(serviceMetricsPlugin);
   return app;
 }

@@ -58,6 +58,12 @@ export const settings = {
     min: 0,
     max: 10,
   }),
+  streamReplicas: integer('STREAM_REPLICAS', {
+    description: 'Copies of the streams of presence: 1 on one machine, 3 in a NATS cluster.',
+    fallback: 1,
+    min: 1,
+    max: 5,
+  }),
   logLevel: oneOf('LOG_LEVEL', logLevels, {
     description: 'The least severe log line that is written.',
     fallback: 'info',

@@ -23,6 +23,9 @@ export const SCOPE_SEND_NOTIFICATIONS = 'notifications:send';
 /** Scope of services: may send a notification to everybody. It does not include the one before, nor that one it. */
 export const SCOPE_BROADCAST_NOTIFICATIONS = 'notifications:broadcast';
 
+/** Scope of staff and services: sees who is online, and hears of who comes and goes. */
+export const SCOPE_READ_PRESENCE = 'presence:read';
+
 /** What an access token says. `exp` and `iat` are in seconds since 1970 (RFC 7519 section 2, NumericDate). */
 export const AccessTokenClaimsSchema = Type.Object(
   {

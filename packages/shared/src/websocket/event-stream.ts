@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { userOffline, userOnline } from '../events/presence-events.ts';
 
 /**
  * The last event of a stream of server-sent events, which has no close frame: why it ended. `code` and `reason` are
@@ -22,5 +23,6 @@ export type ClosedFrame = Static<typeof ClosedFrameSchema>;
  * @param type the `type` of the frame: with a dot it is a notification
  */
 export function eventStreamName(type: string): string {
+  if (type === userOnline.type || type === userOffline.type) return 'presence';
   return type.includes('.') ? 'notification' : type;
 }

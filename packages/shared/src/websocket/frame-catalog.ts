@@ -15,6 +15,7 @@ import {
   NotificationFrameSchema,
   PingFrameSchema,
   PongFrameSchema,
+  PresenceFrameSchema,
   ReconnectFrameSchema,
   TokenExpiringFrameSchema,
 } from './frames.ts';
@@ -86,6 +87,13 @@ export const frameDefinitions: readonly FrameDefinition[] = [
       { ...toInheritedNotification(EXAMPLE_USER_ID, example, userLogin) },
       { ...toInheritedNotification(null, broadcast, appNotification) },
     ],
+  },
+  {
+    schema: PresenceFrameSchema,
+    summary: 'A user came online or went offline; for holders of the scope `presence:read`.',
+    sentOn: ['socket', 'event-stream'],
+    isSentByClients: false,
+    examples: [{ type: 'user.online', user_id: EXAMPLE_USER_ID, id: example.id, time: TIME }],
   },
   {
     schema: PingFrameSchema,

@@ -110,6 +110,17 @@ export const BroadcastFrameSchema = Type.Object(
 );
 export type BroadcastFrame = Static<typeof BroadcastFrameSchema>;
 
+/** Somebody came or went; only for holders of the scope `presence:read`. Not part of what a cursor resumes. */
+export const PresenceFrameSchema = Type.Object(
+  {
+    type: Type.Union([Type.Literal('user.online'), Type.Literal('user.offline')]),
+    user_id: Type.Integer({ minimum: 1 }),
+    id: Type.String({ format: 'uuid' }),
+    time: Type.String({ format: 'date-time' }),
+  },
+  { $id: 'PresenceFrame', additionalProperties: false },
+);
+
 export const PingFrameSchema = Type.Object({ type: Type.Literal('ping') }, { $id: 'PingFrame' });
 export const PongFrameSchema = Type.Object({ type: Type.Literal('pong') }, { $id: 'PongFrame' });
 

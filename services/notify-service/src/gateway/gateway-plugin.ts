@@ -65,7 +65,7 @@ export interface GatewayOptions {
 }
 
 function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoopWatch): ConnectionContext {
-  const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, userResume } = app;
+  const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, presence, userResume } = app;
   const stats = createGatewayStats();
   const tickets = new ReconnectTickets(config.ticketKeys);
   const now = (): number => performance.now();
@@ -73,6 +73,7 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
     hub,
     stats,
     tickets,
+    presence,
     log,
     joiner: new Joiner({
       consumer: eventConsumer,
@@ -205,5 +206,5 @@ function forgetHandshake(webSocket: WebSocket, request: FastifyRequest): void {
 export const gatewayPlugin = fp(gateway, {
   name: 'gateway',
   fastify: '5.x',
-  dependencies: ['realtime', 'access-tokens', 'error-handler'],
+  dependencies: ['realtime', 'access-tokens', 'presence', 'error-handler'],
 });

@@ -1,4 +1,4 @@
-import { hasScope, SCOPE_ALL_NOTIFICATIONS, type AccessTokenClaims } from '@infrasignal/shared';
+import { hasScope, SCOPE_ALL_NOTIFICATIONS, SCOPE_READ_PRESENCE, type AccessTokenClaims } from '@infrasignal/shared';
 import type { Audience, Variant } from '../hub/ports.ts';
 
 /** Who is at the other end of a handshake, and what it may hear. */
@@ -9,6 +9,8 @@ export interface Listener {
   /** When the right to listen ends, in milliseconds since 1970; null: never. */
   readonly expiresAtMs: number | null;
   readonly audience: Audience;
+  /** True for who is told of others that come online and go offline. */
+  readonly hearsPresence: boolean;
   /** True for `infrasignal.v1`. */
   readonly hasControlFrames: boolean;
   /** Where it comes from. */
@@ -22,7 +24,7 @@ export type ListenerOrigin = Pick<Listener, 'hasControlFrames' | 'address'>;
 
 /** DEBUG's public feed: no account, every notification. */
 export function publicListener({ hasControlFrames, address }: ListenerOrigin): Listener {
-  const nobody = { userId: null, sessionId: null, expiresAtMs: null, ticket: null };
+  const nobody = { userId: null, sessionId: null, expiresAtMs: null, ticket: null, hearsPresence: false };
   return { ...nobody, audience: { kind: 'everything' }, hasControlFrames, address };
 }
 
@@ -34,6 +36,8 @@ export function tokenListener(claims: AccessTokenClaims, ticket: string, origin:
     sessionId: claims.sid,
     expiresAtMs: claims.exp * 1_000,
     audience: audienceOf(claims),
+    // The inherited form has no such frame.
+    hearsPresence: hasControlFrames && hasScope(claims, SCOPE_READ_PRESENCE),
     hasControlFrames,
     address,
     ticket,

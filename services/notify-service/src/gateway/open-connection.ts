@@ -5,6 +5,7 @@ import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
 import type { Frame, SocketPort, Variant } from '../hub/ports.ts';
 import type { UserSockets } from '../hub/user-sockets.ts';
+import type { PresenceDesk } from '../presence/presence-desk.ts';
 import { JoinAbandonedError } from '../relay/resume.ts';
 import type { AdmissionControl } from './admission.ts';
 import type { GatewayStats } from './gateway-stats.ts';
@@ -21,6 +22,7 @@ export interface ConnectionContext {
   readonly tickets: ReconnectTickets;
   readonly gate: LoadGate;
   readonly userSockets: UserSockets<Connection>;
+  readonly presence: PresenceDesk;
   readonly stats: GatewayStats;
   readonly log: FastifyBaseLogger;
 }
@@ -44,7 +46,7 @@ export function openConnection(
   listener: Listener,
   after: string | null,
 ): Connection {
-  const { gate, hub, stats, userSockets } = context;
+  const { gate, hub, presence, stats, userSockets } = context;
   const { address, audience, expiresAtMs, hasControlFrames, sessionId, userId } = listener;
   const leave = gate.enter(address);
   increment(stats.connections, variant);
@@ -57,10 +59,12 @@ export function openConnection(
     expiry: expiresAtMs === null ? null : expiryOf(port, hasControlFrames, expiresAtMs),
     onGone: () => {
       leave();
+      presence.gone(connection, listener);
       increment(stats.connections, variant, -1);
       if (counted !== null) userSockets.closed(counted);
     },
   });
+  presence.opened(connection, listener);
   const counted = userId === null ? null : userSockets.opened(userId, connection);
   if (hasControlFrames) void join(context, connection, listener, after);
   return connection;

@@ -1,6 +1,7 @@
 import {
   SCOPE_ALL_NOTIFICATIONS,
   SCOPE_BROADCAST_NOTIFICATIONS,
+  SCOPE_READ_PRESENCE,
   SCOPE_SEND_NOTIFICATIONS,
 } from '@infrasignal/shared';
 import { or, sql } from 'drizzle-orm';
@@ -12,6 +13,7 @@ export const grantableScopes = [
   SCOPE_ALL_NOTIFICATIONS,
   SCOPE_SEND_NOTIFICATIONS,
   SCOPE_BROADCAST_NOTIFICATIONS,
+  SCOPE_READ_PRESENCE,
 ] as const;
 export type GrantableScope = (typeof grantableScopes)[number];
 
