@@ -2,6 +2,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { addressBudgets } from '../../db/schema/index.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { secondsPerUse, type AddressBudget } from './login-limits.ts';
+import { withoutWaitingForDisk } from './relaxed-commit.ts';
 
 /** How far ahead `spent_until` may lie for one more use to fit. */
 function roomSeconds(budget: AddressBudget): number {
@@ -23,13 +24,14 @@ function spend(key: string, budget: AddressBudget): SQL {
 
 /** Records a use that was made, whether or not there was room: what was too much is paid back by waiting longer. */
 export async function spendUse(db: Database, key: string, budget: AddressBudget): Promise<void> {
-  await db.execute(spend(key, budget));
+  await db.execute(sql`${spend(key, budget)} returning ${withoutWaitingForDisk()}`);
 }
 
 /** Takes one use if there is room for it. @returns seconds to wait for it; null: taken */
 export async function takeUse(db: Database, key: string, budget: AddressBudget): Promise<number | null> {
   const { rowCount } = await db.execute(sql`${spend(key, budget)}
-    where budget.spent_until <= clock_timestamp() + make_interval(secs => ${roomSeconds(budget)}) returning 1`);
+    where budget.spent_until <= clock_timestamp() + make_interval(secs => ${roomSeconds(budget)})
+    returning ${withoutWaitingForDisk()}`);
   if (rowCount === 1) return null;
   const { rows } = await db.execute<{ waitSeconds: number | null }>(
     sql`select ${budgetWait(key, budget)} as "waitSeconds"`,
@@ -40,7 +42,8 @@ export async function takeUse(db: Database, key: string, budget: AddressBudget):
 /** Gives back a use that came to nothing. */
 export async function returnUse(db: Database, key: string, budget: AddressBudget): Promise<void> {
   await db.execute(sql`update ${addressBudgets}
-    set spent_until = spent_until - make_interval(secs => ${secondsPerUse(budget)}) where key = ${key}`);
+    set spent_until = spent_until - make_interval(secs => ${secondsPerUse(budget)}) where key = ${key}
+    returning ${withoutWaitingForDisk()}`);
 }
 
 /** Removes budgets that are full again, at most `limit`. @returns how many; fewer than `limit`: there are no more */

@@ -4,6 +4,7 @@ import type { Database } from '../../plugins/database-plugin.ts';
 import { budgetWait } from './address-budgets-repository.ts';
 import { STRANGERS } from './attempt-keys.ts';
 import type { LoginLimits } from './login-limits.ts';
+import { withoutWaitingForDisk } from './relaxed-commit.ts';
 
 /** Whose failures a row counts. */
 export interface FailureKey {
@@ -66,12 +67,6 @@ function reserve(accountKey: string, limits: Waits): SQL {
     )`;
 }
 
-/**
- * The count of an attempt is not worth waiting for the disk (or a standby) for: after a crash of the database the last
- * fraction of a second of counts may be missing, and nothing else.
- */
-const withoutWaitingForDisk = sql`set_config('synchronous_commit', 'off', true)`;
-
 /** What came of asking for an attempt. */
 export interface Reservation {
   /** A device that logged in to this account before. */
@@ -116,7 +111,7 @@ export async function reserveLogin<Found extends object>(
     select json_build_object(
         'isKnown', source.key <> ${STRANGERS}, 'failures', reserved.failures, 'waitSeconds', blocked.wait_seconds,
         'addressWaitSeconds', case when admitted.key is null then budget.wait_seconds end) as reservation,
-      found.is_found is not null as "hasFound", found.*, ${withoutWaitingForDisk}
+      found.is_found is not null as "hasFound", found.*, ${withoutWaitingForDisk()}
     from source cross join budget cross join blocked
       left join admitted on true left join reserved on true
       left join (select true as is_found, candidate.* from (${find}) as candidate) as found on true`);
@@ -135,7 +130,7 @@ export async function reserveProof(
   const { rows } = await db.execute<Pick<Reservation, 'failures' | 'waitSeconds'> & Record<string, unknown>>(sql`
     with source as (select ${sourceKey}::text as key), admitted as (select key from source),
     ${reserve(accountKey, limits)}
-    select reserved.failures, blocked.wait_seconds as "waitSeconds", ${withoutWaitingForDisk}
+    select reserved.failures, blocked.wait_seconds as "waitSeconds", ${withoutWaitingForDisk()}
     from blocked left join reserved on true`);
   const [row] = rows;
   if (row === undefined) throw new Error('an attempt was neither counted nor refused');
@@ -149,7 +144,8 @@ export async function countFailure(db: Database, { accountKey, sourceKey }: Fail
     values (${accountKey}, ${sourceKey}, 1, ${nextAttempt(sql`1`, limits)}, ${expiry(sql`1`, limits)})
     on conflict (account_key, source_key) do update set
       failures = ${oneMore}, expires_at = ${expiry(oneMore, limits)},
-      blocked_until = greatest(counted.blocked_until, ${nextAttempt(oneMore, limits)})`);
+      blocked_until = greatest(counted.blocked_until, ${nextAttempt(oneMore, limits)})
+    returning ${withoutWaitingForDisk()}`);
 }
 
 /**
@@ -168,7 +164,8 @@ export async function releaseAttempt(
       failures = ${oneLess}, expires_at = ${expiry(oneLess, limits)},
       blocked_until = case when failures = ${failures} or failures <= ${limits.failuresBeforeDelay}
         then least(blocked_until, clock_timestamp()) else blocked_until end
-    where account_key = ${accountKey} and source_key = ${sourceKey}`);
+    where account_key = ${accountKey} and source_key = ${sourceKey}
+    returning ${withoutWaitingForDisk()}`);
 }
 
 /** Forgets the failures of one source after a success, as a DELETE for a CTE; only if the CTE `when` returned a row. */
