@@ -12,6 +12,7 @@ import { renderCloseCodes } from './docs/close-codes.ts';
 import { renderEnvironment } from './docs/environment.ts';
 import { renderErrors } from './docs/errors.ts';
 import { renderEvents } from './docs/events.ts';
+import { renderMetrics } from './docs/metrics.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -23,6 +24,7 @@ export async function renderDocuments(readDocument: (path: string) => string): P
     ['environment.md', renderEnvironment()],
     ['errors.md', await renderErrors(ROOT)],
     ['close-codes.md', renderCloseCodes()],
+    ['metrics.md', renderMetrics()],
     ['protocol/events.md', renderEvents(readDocument('protocol/events.md'))],
   ]);
 }

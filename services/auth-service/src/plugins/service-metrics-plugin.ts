@@ -43,7 +43,7 @@ async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetrics
   metrics.read(definitions.logins, () => Object.entries(loginAttempts.stats));
   metrics.read(definitions.securitySigns, () => Object.entries(securityLog.stats));
   metrics.read(definitions.refreshes, () => Object.entries(sessions.refreshStats));
-  if (breaches !== null) metrics.read(definitions.breachChecks, () => Object.entries(breaches.stats));
+  metrics.read(definitions.breachChecks, () => Object.entries(breaches?.stats ?? {}));
   metrics.read(definitions.poolConnections, () => [
     ['idle', pool.idleCount],
     ['busy', pool.totalCount - pool.idleCount],
