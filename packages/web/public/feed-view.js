@@ -81,13 +81,16 @@ export class FeedView {
   }
 
   /**
-   * What a notification is called: in the reader's language where the type is known, else by the server's sentence.
+   * What a notification is called: in the reader's language where the type is known or a service says it, else by the
+   * server's sentence.
    *
    * @param {Notification} notification
    * @returns {string}
    */
   titleOf(notification) {
-    return this.#translator.find(`notification.${notification.type}`) ?? notification.message ?? notification.type;
+    const { message, messages, type } = notification;
+    const said = messages?.[this.#translator.language];
+    return this.#translator.find(`notification.${type}`) ?? said ?? message ?? type;
   }
 
   /** @param {FeedEntry} entry */
@@ -113,10 +116,12 @@ export class FeedView {
    * @param {string} titleId
    */
   #body(notification, titleId) {
-    const { user_id: id, seq, status } = notification;
+    const { broadcast_seq: broadcastSeq, seq, status, user_id: id } = notification;
     /** @type {string[]} */
     const facts = [];
     if (typeof id === 'number') facts.push(this.#translator.text('notification.user', { id }));
+    if (id === null) facts.push(this.#translator.text('notification.everybody'));
+    if (typeof broadcastSeq === 'number') facts.push(this.#translator.text('notification.seq', { seq: broadcastSeq }));
     if (typeof seq === 'number') facts.push(this.#translator.text('notification.seq', { seq }));
     // Success goes without saying.
     if (typeof status === 'string' && status !== 'success') {

@@ -3,7 +3,7 @@
 /** Most entries kept and shown. More: a page left open for days grows heavy; fewer: a busy hour scrolls away. */
 export const FEED_LIMIT = 200;
 /**
- * Most `(user_id, seq)` pairs remembered against repeats. It must be well above what a server sends again after a
+ * Most identities of notifications remembered against repeats. It must be well above what a server sends again after a
  * resume; the cost is some tens of bytes each.
  */
 export const SEEN_LIMIT = 5_000;
@@ -48,8 +48,8 @@ export class Feed {
   }
 
   /**
-   * Takes a notification in, once: a second one with the same user and `seq` changes nothing. One without `seq` (the
-   * plain public feed) has no identity and is always new.
+   * Takes a notification in, once: a second one with the same user and `seq`, or the same number for everybody, changes
+   * nothing. One without a number (the plain public feed) has no identity and is always new.
    *
    * @param {Notification} notification
    * @param {number} nowMs time of arrival, used when the notification tells none
@@ -160,8 +160,9 @@ export class Feed {
  * @returns {string | null}
  */
 function identityOf(notification) {
-  if (typeof notification.user_id !== 'number' || typeof notification.seq !== 'number') return null;
-  return `${notification.user_id}:${notification.seq}`;
+  const { broadcast_seq: broadcastSeq, seq, user_id: userId } = notification;
+  if (typeof broadcastSeq === 'number') return `everybody:${broadcastSeq}`;
+  return typeof userId === 'number' && typeof seq === 'number' ? `${userId}:${seq}` : null;
 }
 
 /**

@@ -5,12 +5,14 @@
  * @typedef {object} Notification
  * @property {string} type
  * @property {string} [status]
- * @property {number} [user_id]
- * @property {string} [phone_number]
+ * @property {number | null} [user_id] null: for everybody
+ * @property {string | null} [phone_number]
  * @property {string} [message] a sentence of the server, in French
+ * @property {Record<string, string>} [messages] what a service says, by language
  * @property {Record<string, unknown>} [data] of types that this page does not know
  * @property {string} [id]
  * @property {number} [seq] gapless counter of the user's own notifications
+ * @property {number} [broadcast_seq] gapless counter of the notifications for everybody
  * @property {string} [time] ISO 8601
  * @property {string} [cursor] where to resume after this notification; opaque
  *
@@ -84,9 +86,9 @@ function isConnected(frame) {
 
 /**
  * Whether notifications may be missing between what the page has seen and where its new socket stands. The server says
- * so when it could not prove the contrary. The page knows more in one case: numbers have no holes, so a socket that
- * stands exactly where the page's list ends has missed nothing. That is how it looks right after a registration, when
- * the account's first notification has not reached the log yet.
+ * so when it could not prove the contrary. The page knows more in one case: it asked by a number of its own, which has no
+ * holes, and the socket stands exactly there. That is how it looks right after a registration, when the account's first
+ * notification has not reached the log yet. A cursor of the server speaks of notifications for everybody too.
  *
  * @param {ConnectedFrame} frame
  * @param {string | null} cursor where the page asked to resume
@@ -94,7 +96,7 @@ function isConnected(frame) {
  * @returns {boolean}
  */
 export function mayHaveMissed(frame, cursor, seq) {
-  return cursor !== null && !frame.recovered && frame.seq !== seq;
+  return cursor !== null && !frame.recovered && (frame.seq !== seq || !/^\d+$/.test(cursor));
 }
 
 /**

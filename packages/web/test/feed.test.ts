@@ -24,6 +24,19 @@ t.test('newest first, each (user, seq) once', async (t) => {
   t.equal(feed.entries[0]?.atMs, now + 3000, 'at its own time');
 });
 
+t.test('what is for everybody is one notification whoever reads it, numbered apart from one’s own', async (t) => {
+  const feed = new Feed(1);
+  const broadcast = (seq: number): Notification => ({ type: 'app.news', user_id: null, broadcast_seq: seq, cursor: `b${seq}` });
+  feed.add(login(1), now);
+  t.ok(feed.add(broadcast(1), now));
+  t.equal(feed.add(broadcast(1), now), null);
+  t.ok(feed.add(broadcast(2), now));
+  t.equal(feed.cursor, 'b2');
+  t.equal(feed.seq, 1, 'and moves nothing of theirs');
+  const restored = Feed.restore(1, JSON.parse(JSON.stringify(feed.save())));
+  t.equal(restored.add(broadcast(2), now), null, 'also after a reload');
+});
+
 t.test('without seq nothing tells two apart: both are shown, at the time of arrival', async (t) => {
   const feed = new Feed(0);
   const plain: Notification = { type: 'user.login', status: 'success', user_id: 1, message: 'Utilisateur connecté' };

@@ -112,6 +112,41 @@ t.test('sign up, hear it; hear a login elsewhere at once; a reload loses and rep
   t.same(await sequences(page), ['4', '3', '2', '1']);
 });
 
+/** Tells everybody something, as a member of staff who may. */
+async function tellEverybody(messages: { readonly fr: string; readonly en: string }): Promise<void> {
+  const phoneNumber = newPhoneNumber();
+  const post = (path: string, body: object, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(`${stack.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+  const credentials = { phone_number: phoneNumber, password: PASSWORD };
+  const { user_id: userId } = (await (await post('/api/register/', credentials)).json()) as { user_id: number };
+  await stack.database.query(`update users set scopes = '{notifications:broadcast}' where id = $1`, [userId]);
+  const { access } = (await (await post('/api/login/', credentials)).json()) as { access: string };
+  const headers = { authorization: `Bearer ${access}`, 'idempotency-key': `the page hears ${messages.en}`.replace(/\W/g, '-') };
+  const answer = await post('/api/notifications/', { to: 'everybody', type: 'app.news', messages, data: { place: 'lobby' } }, headers);
+  if (answer.status !== 202) throw new Error(`sending answered ${answer.status}: ${await answer.text()}`);
+}
+
+t.test('R4 what is for everybody is told in the reader\'s language, once, as text', { skip }, async (t) => {
+  const page = await openPage(t);
+  await signUp(page, newPhoneNumber());
+  const french = await openPage(t, { locale: 'fr-FR' });
+  await signUp(french, newPhoneNumber());
+  await tellEverybody({ fr: 'Bonjour <b>tous</b>', en: 'Hello <b>all</b>' });
+  t.same(await list(page, 2), ['Hello <b>all</b>', 'New user registered']);
+  t.same(await list(french, 2), ['Bonjour <b>tous</b>', 'Nouvel utilisateur inscrit']);
+  t.match(await page.locator('.event').first().textContent(), /to everybody.*no\. 1.*place.*lobby/);
+
+  await page.goto('about:blank');
+  await tellEverybody({ fr: 'Encore', en: 'Once more' });
+  await page.goto(stack.url);
+  await isInState(page, 'live');
+  t.same(await list(page, 3), ['Once more', 'Hello <b>all</b>', 'New user registered'], 'missed, and replayed');
+});
+
 t.test('tokens: none in an address, the access token in no store, none left after logging out', { skip }, async (t) => {
   const page = await openPage(t);
   const addresses: string[] = [];

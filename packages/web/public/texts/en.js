@@ -95,6 +95,7 @@ export const en = {
   'notification.session.revoked.scopes_changed': 'What the account may do was changed. A new login has it.',
   'notification.session.revoked.client_revoked': 'The access of a service was withdrawn.',
   'notification.user': 'user {id}',
+  'notification.everybody': 'to everybody',
   'notification.seq': 'no. {seq}',
   'notification.status': 'status: {status}',
 

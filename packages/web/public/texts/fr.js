@@ -98,6 +98,7 @@ export const fr = {
   'notification.session.revoked.scopes_changed': 'Les droits du compte ont changé. Une nouvelle connexion les a.',
   'notification.session.revoked.client_revoked': 'L’accès d’un service a été retiré.',
   'notification.user': 'utilisateur {id}',
+  'notification.everybody': 'à tout le monde',
   'notification.seq': 'n°\u00a0{seq}',
   'notification.status': 'statut\u00a0: {status}',
 
