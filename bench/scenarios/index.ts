@@ -1,10 +1,21 @@
 import type { BenchScenario } from '../scenario.ts';
 import { commitToFrame } from './commit-to-frame.ts';
 import { handshakes } from './handshakes.ts';
+import { loginLoad } from './login-load.ts';
 import { loginTiming } from './login-timing.ts';
+import { manySockets } from './many-sockets.ts';
 import { refresh } from './refresh.ts';
 import { refreshRaces } from './refresh-races.ts';
 import { revocation } from './revocation.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
-export const scenarios: readonly BenchScenario[] = [commitToFrame, revocation, refresh, refreshRaces, loginTiming, handshakes];
+export const scenarios: readonly BenchScenario[] = [
+  commitToFrame,
+  revocation,
+  refresh,
+  refreshRaces,
+  loginLoad,
+  loginTiming,
+  handshakes,
+  manySockets,
+];
