@@ -8,6 +8,8 @@ import { createPasswordHasher } from '../../src/lib/password-hasher.ts';
 import { readDjangoHashes } from '../fixtures/django/password-hashes.ts';
 
 const TODAY = /^\$argon2id\$v=19\$m=256,t=1,p=1\$/;
+/** Hashes at Django's own cost, hundreds of milliseconds each: a wrong password is tried on the others. */
+const AT_FULL_COST = /\$(260000|1000000)\$|\$m=102400,|\$12\$|^scrypt\$16384\$/;
 const releases = [readDjangoHashes('3.2'), readDjangoHashes('5.2')];
 
 /** The password with another last character. */
@@ -25,7 +27,7 @@ t.test('A15 every hash that Django makes is verified, and renewed only by the ri
       const read = classifyPasswordHash(hash);
       t.match(read, { isSupported: true, hash: { format } }, what);
       const isCutOff = format === 'bcrypt' && Buffer.byteLength(password) > 72;
-      if (!isCutOff) {
+      if (!isCutOff && !AT_FULL_COST.test(hash)) {
         const wrong = await hasher.verifyAndRenew(hash, misspell(password));
         t.same(wrong, { isRight: false, renewedHash: null }, 'another last character');
       }

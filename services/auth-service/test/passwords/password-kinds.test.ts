@@ -3,6 +3,7 @@
 import { drizzle } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import t from 'tap';
+import * as schema from '../../src/db/schema/index.ts';
 import { findHashOfEachKind } from '../../src/features/passwords/password-kinds-repository.ts';
 import { classifyPasswordHash } from '../../src/lib/password-hash/classify-password-hash.ts';
 import { createPasswordHasher } from '../../src/lib/password-hasher.ts';
@@ -12,7 +13,7 @@ import { readDjangoHashes } from '../fixtures/django/password-hashes.ts';
 const database = await createAuthDatabase(t);
 const pool = new pg.Pool({ connectionString: database.url, max: 1 });
 t.teardown(() => pool.end());
-const db = drizzle(pool);
+const db = drizzle(pool, { schema });
 
 let users = 0;
 
