@@ -13,25 +13,40 @@ const SILENCE_TIMEOUT_MS = 15_000;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
+async function openSocket(host: string): Promise<Socket> {
+  const { hostname, port } = new URL(`http://${host}`);
+  const socket = connect({ host: hostname, port: Number(port) });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  return socket;
+}
+
 interface Waiting {
   resolve(answer: HttpAnswer): void;
   reject(error: Error): void;
 }
 
 /**
- * One kept connection that carries one JSON request at a time. Does so little that a core which it shares with the
- * servers is theirs: Node's own client takes several times as long per request, and a slow generator makes every
- * server look alike.
+ * One kept connection that carries one JSON request at a time, and is opened anew when the server has said that the
+ * last answer was the last. Does so little that a core which it shares with the servers is theirs: Node's own client
+ * takes several times as long per request, and a slow generator makes every server look alike.
  */
 export class HttpConnection {
-  readonly #socket: Socket;
   readonly #host: string;
+  #socket: Socket;
+  /** The server ends this connection: the next request needs another. */
+  #isOver = false;
   #received: Buffer = Buffer.alloc(0);
   #waiting: Waiting | null = null;
 
   private constructor(socket: Socket, host: string) {
-    this.#socket = socket;
     this.#host = host;
+    this.#socket = this.#adopt(socket);
+  }
+
+  #adopt(socket: Socket): Socket {
     socket.setNoDelay(true);
     socket.setTimeout(SILENCE_TIMEOUT_MS);
     socket.on('data', (chunk) => {
@@ -45,34 +60,47 @@ export class HttpConnection {
       this.#fail(error);
     });
     socket.on('close', () => {
-      this.#fail(new Error('the server closed the connection'));
+      if (socket === this.#socket) this.#fail(new Error('the server closed the connection'));
     });
+    return socket;
   }
 
   /** @param url of the server, for instance `http://127.0.0.1:8001` */
   static async open(url: string): Promise<HttpConnection> {
-    const { hostname, port, host } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port) });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-    return new HttpConnection(socket, host);
+    const { host } = new URL(url);
+    return new HttpConnection(await openSocket(host), host);
   }
 
   /** @throws Error when the connection breaks or stays silent, or an answer is no plain one with a length */
   post(path: string, body: object, bearer?: string): Promise<HttpAnswer> {
-    if (this.#waiting !== null) return Promise.reject(new Error('a request is on its way already'));
-    if (this.#socket.destroyed) return Promise.reject(new Error('the connection is closed'));
     const text = JSON.stringify(body);
     const authorization = bearer === undefined ? '' : `authorization: Bearer ${bearer}\r\n`;
+    return this.#send(
+      `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-type: application/json\r\n${authorization}` +
+        `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+    );
+  }
+
+  /** @throws Error as {@link post} */
+  get(path: string): Promise<HttpAnswer> {
+    return this.#send(`GET ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n\r\n`);
+  }
+
+  #send(request: string): Promise<HttpAnswer> {
+    if (this.#waiting !== null) return Promise.reject(new Error('a request is on its way already'));
+    if (this.#isOver) return this.#reopen().then(() => this.#send(request));
+    if (this.#socket.destroyed) return Promise.reject(new Error('the connection is closed'));
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      this.#socket.write(
-        `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-type: application/json\r\n${authorization}` +
-          `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-      );
+      this.#socket.write(request);
     });
+  }
+
+  async #reopen(): Promise<void> {
+    const over = this.#socket;
+    this.#socket = this.#adopt(await openSocket(this.#host));
+    this.#isOver = false;
+    over.destroy();
   }
 
   close(): void {
@@ -89,6 +117,7 @@ export class HttpConnection {
       this.#socket.destroy(new Error(`not an answer that can be read: ${head.slice(0, 200)}`));
       return;
     }
+    if (/\r\nconnection: *close/i.test(head)) this.#isOver = true;
     const end = headLength + HEAD_END.length + length;
     if (this.#received.length < end) return;
     const body = this.#received.toString('utf8', headLength + HEAD_END.length, end);

@@ -37,6 +37,10 @@ interface Member {
   socket: Socket;
 }
 
+function hasEnded(socket: Socket): boolean {
+  return socket.readableEnded || socket.destroyed;
+}
+
 /** Many connections that send, or read, as slowly as they can, and come back when they are closed. None hangs up. */
 export class SlowCrowd {
   readonly #members: Member[] = [];
@@ -64,6 +68,11 @@ export class SlowCrowd {
     return this.#returns;
   }
 
+  /** Connections that are still open, as far as can be seen: those that read nothing do not see their end. */
+  get open(): number {
+    return this.#members.filter(({ socket }) => !hasEnded(socket)).length;
+  }
+
   /** From now on a connection that is closed stays so. Those that do not read hang up: they cannot see that it is. */
   stopReturning(): void {
     this.#mayReturn = false;
@@ -87,7 +96,7 @@ export class SlowCrowd {
 
   #drip(member: Member): void {
     const { socket, manner, target } = member;
-    if (socket.readableEnded || socket.destroyed) {
+    if (hasEnded(socket)) {
       if (!this.#mayReturn) return;
       socket.destroy();
       this.#returns += 1;

@@ -12,8 +12,11 @@ const CONNECTIONS_PER_KILL = 20;
 /** Longer than a request may take: everybody in the crowd is thrown out and comes back. */
 const ATTACK_MS = 14_000;
 
-/** 10 s for a request, a second until that is noticed and one for its answer to be read; the rest is for slow machines. */
-const LIMITS_PASSED_MS = 16_000;
+/** 10 s for a request, a second until that is noticed and one for its answer to be read. */
+const LIMITS_PASSED_MS = 14_000;
+
+/** The same on a machine that is busy with other things. */
+const LIMITS_PASSED_MS_MAX = 60_000;
 
 /** The load keeps its connections; others come anew all the time and must find the door open. */
 const NEWCOMER_INTERVAL_MS = 250;
@@ -44,11 +47,11 @@ function knock(url: string): Promise<string | null> {
   });
 }
 
-/** Lets time pass and newcomers come. */
-async function pass(ms: number, { stack }: FaultRun): Promise<Violation[]> {
+/** Lets time pass and newcomers come, until all of a crowd are gone if there is one to wait for. */
+async function pass(ms: number, { stack }: FaultRun, crowd?: SlowCrowd): Promise<Violation[]> {
   const until = performance.now() + ms;
   const violations: Violation[] = [];
-  while (performance.now() < until) {
+  while (performance.now() < until && crowd?.open !== 0) {
     await sleep(NEWCOMER_INTERVAL_MS);
     for (const { url } of [stack.auth, stack.notify]) {
       const text = await knock(`${url}/healthz`);
@@ -79,7 +82,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
   const turnedAway = await pass(ATTACK_MS, faultRun);
   crowd.stopReturning();
   progress(`${crowd.returns} of the slow connections were closed and opened again`);
-  turnedAway.push(...(await pass(LIMITS_PASSED_MS, faultRun)));
+  turnedAway.push(...(await pass(LIMITS_PASSED_MS_MAX, faultRun, crowd)));
   const grown = [auth, notify].map(({ pid }, at) => readPeakMib(pid) - (before[at] ?? 0));
   faultRun.figures.push(`at the peak auth-service used ${grown[0]} MiB more than before, notify-service ${grown[1]} MiB`);
   await faultRun.measureRecovery();
