@@ -18,6 +18,7 @@ import { asyncapiPlugin } from './asyncapi/asyncapi-plugin.ts';
 import type { Config } from './config.ts';
 import { gatewayPlugin } from './gateway/gateway-plugin.ts';
 import { ssePlugin } from './gateway/sse-plugin.ts';
+import { historyPlugin } from './history/history-plugin.ts';
 import { accessTokensPlugin } from './plugins/access-tokens-plugin.ts';
 import { realtimePlugin } from './plugins/realtime-plugin.ts';
 import { serviceMetricsPlugin } from './plugins/service-metrics-plugin.ts';
@@ -61,6 +62,7 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
   await app.register(presencePlugin, { config });
   await app.register(gatewayPlugin, { config });
   await app.register(ssePlugin);
+  await app.register(historyPlugin);
   await app.register(presenceRoutePlugin);
   await app.register(serviceMetricsPlugin);
   return app;

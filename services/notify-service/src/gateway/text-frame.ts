@@ -35,6 +35,12 @@ export function encodeTextFrame(value: unknown): Frame {
   return frame;
 }
 
+/** The text that a frame made here carries, as UTF-8. */
+export function textOf(frame: Frame): Uint8Array {
+  const lengthCode = frame[1] ?? 0;
+  return frame.subarray(lengthCode <= LENGTH_IN_HEADER_MAX ? 2 : lengthCode === 126 ? 4 : 10);
+}
+
 /**
  * The same for an object whose cursor is each socket's own, while everything else is serialised once.
  * @param cursor has no character that JSON would escape

@@ -67,6 +67,11 @@ export class BroadcastLog {
     this.#unplacedThrough = this.#newestSeq;
   }
 
+  /** All that can be told, up to a number, whatever came before it. */
+  heldThrough(throughSeq: number): readonly HubEvent[] {
+    return this.#held.filter((event) => event.seq <= throughSeq);
+  }
+
   /** What came after a number, up to another one. */
   after(seq: number, throughSeq: number): MissedBroadcasts {
     const missed = this.#held.filter((event) => event.seq > seq && event.seq <= throughSeq);

@@ -46,6 +46,7 @@ declare module 'fastify' {
     sharedReader: SharedReader;
     streamReader: StreamReader;
     readStats: ReadStats;
+    ownResume: OwnResume;
     userResume: UserResume;
     feedResume: FeedResume;
   }
@@ -124,6 +125,7 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   app.decorate('streamReader', reader);
   app.decorate('readStats', readStats);
   const ownResume = new OwnResume(sharedReader, hub, limits);
+  app.decorate('ownResume', ownResume);
   app.decorate('userResume', new UserResume({ ownResume, reader: sharedReader, hub }));
   app.decorate('feedResume', new FeedResume(sharedReader, limits));
   // A node that does not see new events must get no new sockets; those it has are kept, for it will see them again.

@@ -16,7 +16,7 @@ import { StreamUnreadableError } from './stream-reader.ts';
 const NOWHERE: StreamPosition = { sequence: 0, eventId: '' };
 
 /** The newest that is known of a user. */
-interface Newest {
+export interface Newest {
   /** Null: nothing of the user is held, or the newest message is no valid event. */
   readonly seq: number | null;
   /** Null: nothing of the user is held. */
@@ -74,7 +74,7 @@ export class OwnResume {
       return remembered;
     }
     stats.joinsFromBroker += 1;
-    const newest = known ?? (await this.#findNewest(join));
+    const newest = known ?? (await this.#askNewest(join));
     const plan = this.#decide(join, cursor, newest);
     if (plan !== null) return plan;
     if (cursor === null) throw new Error('without a cursor there is nothing to read');
@@ -208,8 +208,13 @@ export class OwnResume {
     return events.length > this.#limits.eventsMax || bytes > this.#limits.bytesMax;
   }
 
+  /** The user's newest event, as of what this node had read when the join began, or newer. */
+  async findNewest(join: OwnJoin): Promise<Newest> {
+    return this.#recallNewest(join.userId, readOwnCursor(join)) ?? this.#askNewest(join);
+  }
+
   /** The newer of what the leader answers and of what passed through this node. */
-  async #findNewest({ userId, log }: OwnJoin): Promise<Newest> {
+  async #askNewest({ userId, log }: OwnJoin): Promise<Newest> {
     const { recent } = this.#reader;
     const { generation } = recent;
     const entry = await this.#reader.findNewest(userId, userId);
@@ -233,7 +238,7 @@ export class OwnResume {
 }
 
 /** The client's cursor, if it is one of this user's own events. */
-function readOwnCursor({ after, userId }: OwnJoin): OwnCursor | null {
+export function readOwnCursor({ after, userId }: Pick<OwnJoin, 'after' | 'userId'>): OwnCursor | null {
   const cursor = after === null ? null : parseCursor(after);
   return cursor?.kind === 'own' && (cursor.userId ?? userId) === userId ? cursor : null;
 }

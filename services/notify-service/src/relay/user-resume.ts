@@ -12,8 +12,8 @@ export interface UserResumeOptions {
   readonly hub: Pick<Hub, 'broadcasts'>;
 }
 
-/** What a socket missed of what was for everybody. */
-interface Missed {
+/** What somebody missed of what was for everybody. */
+export interface Missed {
   /** The broadcast that it has, before these. */
   readonly seq: number;
   readonly events: readonly HubEvent[];
@@ -36,13 +36,14 @@ export class UserResume {
     const own = await this.#options.ownResume.join(join);
     if (join.after === null || own.failure !== null) return toPlan(join, own, fromNow(log));
     const cursor = parseCursor(join.after);
-    const missed = cursor?.kind === 'own' ? await this.#findMissed(join, cursor) : fromNow(log);
+    const missed = cursor?.kind === 'own' ? await this.findMissed(join, cursor) : fromNow(log);
     if (typeof missed !== 'string') return toPlan(join, own, missed);
     const live: OwnPlan = { ...own, seq: own.lastSeq ?? 0, failure: missed, replay: [], hint: log.anchor };
     return toPlan(join, live, fromNow(log));
   }
 
-  async #findMissed(join: OwnJoin, cursor: OwnCursor): Promise<Missed | RecoveryFailure> {
+  /** What came after the cursor of what was for everybody. @throws StreamUnreadableError, ReadRefusedError */
+  async findMissed(join: OwnJoin, cursor: OwnCursor): Promise<Missed | RecoveryFailure> {
     const { broadcasts } = this.#options.hub;
     const { broadcastSeq: newestSeq } = join.log;
     const { broadcastSeq: seq, hint } = cursor;
@@ -96,7 +97,7 @@ function toPlan({ userId, log }: OwnJoin, own: OwnPlan, missed: Missed): JoinPla
 }
 
 /** Each list keeps its order, whatever the positions say: after the log changed they are not comparable. */
-function mergeByPosition(first: readonly HubEvent[], second: readonly HubEvent[]): HubEvent[] {
+export function mergeByPosition(first: readonly HubEvent[], second: readonly HubEvent[]): HubEvent[] {
   const merged: HubEvent[] = [];
   let at = 0;
   for (const event of first) {
