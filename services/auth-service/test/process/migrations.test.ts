@@ -1,7 +1,7 @@
 // If this breaks, a deployment of several instances fails on its first start, or a restart changes the schema under the
 // ones that run.
 import { createTestDatabase, startServiceProcess, startTestNats, waitFor, type TestDatabase } from '@infrasignal/testkit';
-import { getTableColumns, type Table } from 'drizzle-orm';
+import { getTableColumns, is, Table } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
@@ -67,7 +67,7 @@ t.test('the migrated database is the one that the code describes', async (t) => 
   await client.connect();
   t.teardown(() => client.end());
   const db = drizzle(client);
-  const tables = Object.entries(schema).filter(([, value]) => typeof value === 'object') as [string, Table][];
+  const tables = Object.entries<unknown>(schema).filter((entry): entry is [string, Table] => is(entry[1], Table));
   t.ok(tables.length >= 5);
   for (const [name, table] of tables) {
     t.ok(Object.keys(getTableColumns(table)).length > 0);
