@@ -39,6 +39,19 @@ export const metrics = {
     'What nodes tell each other of users’ sockets: `sent`, `heard` or `unreadable`.',
     ['outcome'],
   ),
+  presentUsers: gauge(
+    'infrasignal_present_users',
+    'Users that this node says are connected to it, those in their 5 s of grace included.',
+  ),
+  presenceKeeper: gauge('infrasignal_presence_keeper', '1 on the node that announces who comes and goes, else 0.'),
+  presenceChanges: counter('infrasignal_presence_changes_total', 'Changes of presence that this node announced.'),
+  presenceTerms: counter('infrasignal_presence_keeper_terms_total', 'Times this node began to announce presence.'),
+  presenceLeases: counter(
+    'infrasignal_presence_leases_total',
+    'Leases of this node’s users: `sent`, or `unreadable` messages among those that it heard as the keeper.',
+    ['outcome'],
+  ),
+  presenceDeliveries: counter('infrasignal_presence_deliveries_total', 'Changes of presence handed to connections.'),
   deliveries: counter('infrasignal_deliveries_total', 'Events handed to connections as they happened.'),
   replayedEvents: counter('infrasignal_replayed_events_total', 'Events that resumes brought.'),
   repeatedDeliveries: counter(

@@ -55,15 +55,28 @@ function registerReading({ eventConsumer, hub, metrics, readStats, streamReader 
   metrics.read(definitions.refusedReads, () => readStats.refused);
 }
 
+function registerPresence({ metrics, presenceKeeper, presenceStats, presentUsers }: FastifyInstance): void {
+  metrics.read(definitions.presentUsers, () => presentUsers.size);
+  metrics.read(definitions.presenceKeeper, () => Number(presenceKeeper.isKeeping));
+  metrics.read(definitions.presenceChanges, () => presenceStats.announced);
+  metrics.read(definitions.presenceTerms, () => presenceStats.keeperTerms);
+  metrics.read(definitions.presenceLeases, () => [
+    ['sent', presenceStats.leasesSent],
+    ['unreadable', presenceStats.leasesUnreadable],
+  ]);
+  metrics.read(definitions.presenceDeliveries, () => presenceStats.delivered);
+}
+
 async function serviceMetrics(app: FastifyInstance): Promise<void> {
   registerConnections(app);
   registerDeliveries(app);
   registerReading(app);
+  registerPresence(app);
 }
 
 /** What this service counts, as metrics: everything is kept by whoever does the work, and read at each scrape. */
 export const serviceMetricsPlugin = fp(serviceMetrics, {
   name: 'service-metrics',
   fastify: '5.x',
-  dependencies: ['metrics', 'realtime', 'gateway'],
+  dependencies: ['metrics', 'realtime', 'presence', 'gateway'],
 });
