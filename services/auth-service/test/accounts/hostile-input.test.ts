@@ -159,6 +159,46 @@ t.test('A8 naughty strings in the path, the query and the headers', async (t) =>
   t.equal(hashes.take(), 0);
 });
 
+t.test('A8 naughty strings in every field of the other routes', async (t) => {
+  const { access } = await createAccount(app);
+  const authorization = `Bearer ${access}`;
+  const wrong: unknown[] = [];
+  await inBatches(naughtyStrings, async (text) => {
+    const requests: [method: 'POST' | 'PATCH' | 'DELETE', url: string, body: object][] = [
+      ['POST', '/api/token/refresh/', { refresh: text }],
+      ['POST', '/api/token/verify/', { token: text }],
+      ['POST', '/api/service/token/', { client_id: text, client_secret: text }],
+      ['PATCH', '/api/me/', { email: text, current_password: GOOD_PASSWORD }],
+      ['PATCH', '/api/me/', { email: null, current_password: text }],
+      ['DELETE', '/api/me/', { current_password: text }],
+      ['POST', '/api/password/change/', { current_password: text, new_password: `${GOOD_PASSWORD} again` }],
+      ['POST', '/api/logout/all/', { keep_current: text }],
+    ];
+    for (const [method, url, payload] of requests) {
+      const answer = await app.inject({ method, url, payload, headers: { authorization } });
+      if (!isRefusal(answer)) wrong.push({ method, url, payload, status: answer.statusCode, answer: answer.body });
+    }
+    // Whoever leaves with a token that is none has left.
+    const { statusCode } = await post(app, '/api/logout/', { refresh: text });
+    if (statusCode !== 204 && statusCode !== 400) wrong.push({ route: 'logout', text, statusCode });
+  });
+  t.same(wrong, []);
+  t.equal((await app.inject({ url: '/api/me/', headers: { authorization } })).statusCode, 200, 'the session is untouched');
+});
+
+t.test('A8 a proxy that hands on whatever a client claims does no harm', async (t) => {
+  const { app } = await startAuth(t, { TRUST_PROXY: '2' });
+  const wrong: unknown[] = [];
+  const claims = naughtyStrings.map((text) => Buffer.from(text).toString('latin1').replace(/[^\t\x20-\x7e\x80-\xff]/g, ''));
+  await inBatches(claims, async (claim) => {
+    const headers = { 'x-forwarded-for': claim, 'x-forwarded-proto': claim };
+    const body = { phone_number: nextNumber(), password: GOOD_PASSWORD };
+    const created = await post(app, '/api/register/', body, headers);
+    if (created.statusCode !== 201 && !isRefusal(created)) wrong.push({ claim, status: created.statusCode });
+  });
+  t.same(wrong, []);
+});
+
 t.test('A8 a user agent of any bytes and length opens a session', async (t) => {
   const userAgents = ['', 'x'.repeat(8_000), '\xff\xfe\x80', "'); drop table users; --", '😀'.repeat(100)];
   for (const userAgent of userAgents) {
