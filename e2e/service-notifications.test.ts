@@ -88,7 +88,7 @@ class Traveller {
 
 const MESSAGES = { fr: 'Une nouvelle', en: 'Some news' };
 
-test('A4 R4 a service tells one, a list and everybody: once and in order, over crashes, retries and reconnects', async (t) => {
+test('R4 a service tells one, a list and everybody: once and in order, over crashes, retries and reconnects', async (t) => {
   const stack = await startTestStack(t, {
     authInstances: 2,
     notifyInstances: 2,

@@ -22,7 +22,10 @@ export const createServiceClient: Command = {
   name: 'service-clients create',
   usage: '<name> [--scope <scope>]…',
   summary: 'Makes credentials for another team’s service and shows its secret, once.',
-  examples: ['infrasignal service-clients create billing --scope notifications:all'],
+  examples: [
+    'infrasignal service-clients create billing --scope notifications:all',
+    'infrasignal service-clients create shop --scope notifications:send --scope notifications:broadcast',
+  ],
   options: { scope: { type: 'string', multiple: true } },
   run: async ({ features }, { positionals: [name], options }) => {
     if (name === undefined || !NAME_EXPRESSION.test(name)) {

@@ -23,7 +23,7 @@ async function countWritten(): Promise<number> {
   return row?.count ?? -1;
 }
 
-test('A17 without a token, or with one that lacks the scope, nothing is sent', async (t) => {
+test('without a token, or with one that lacks the scope, nothing is sent', async (t) => {
   const { access } = await createAccount(fixture.app);
   const key = { 'idempotency-key': 'a-key-of-a-stranger' };
   const withoutToken = await post(fixture.app, '/api/notifications/', good, key);
@@ -108,7 +108,7 @@ test('A5 the type of an account’s event cannot be forged', async (t) => {
   t.equal(await countWritten(), 0);
 });
 
-test('A4 a key is asked for, and has a form', async (t) => {
+test('a key is asked for, and has a form', async (t) => {
   const authorization = `Bearer ${sender.access}`;
   const without = await post(fixture.app, '/api/notifications/', good, { authorization });
   t.equal(without.statusCode, 400);

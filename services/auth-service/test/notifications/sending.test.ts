@@ -44,7 +44,7 @@ async function createAccounts(count: number): Promise<number[]> {
 
 const countingFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, at) => first + at);
 
-test('A4 a notification is an event of each user it is for, numbered among their others', async (t) => {
+test('a notification is an event of each user it is for, numbered among their others', async (t) => {
   const [first, second] = (await createAccounts(2)) as [number, number];
   const answer = await sender.send({ to: [second, 9_999_999, first, second], data: { order_id: 'A-1042' } });
   t.equal(answer.statusCode, 202);
@@ -61,13 +61,13 @@ test('A4 a notification is an event of each user it is for, numbered among their
   }
 });
 
-test('A4 to nobody at all is an answer, not an error', async (t) => {
+test('to nobody at all is an answer, not an error', async (t) => {
   const answer = await sender.send({ to: [9_999_997, 9_999_998] });
   t.equal(answer.statusCode, 202);
   t.match(sentBody(answer), { recipients: 0, unknown_user_ids: [9_999_997, 9_999_998] });
 });
 
-test('A4 to everybody is one row, in a log without a gap, however many are sent at once', async (t) => {
+test('to everybody is one row, in a log without a gap, however many are sent at once', async (t) => {
   await createAccounts(3);
   const answers = await Promise.all(countingFrom(0, 30).map((at) => sender.send({ to: 'everybody', data: { at } })));
   for (const answer of answers) t.match(sentBody(answer), { recipients: null, unknown_user_ids: [] });
@@ -78,7 +78,7 @@ test('A4 to everybody is one row, in a log without a gap, however many are sent 
   t.strictSame(ids, new Set(answers.map((answer) => sentBody(answer).notification_id)));
 });
 
-test('A4 lists that overlap, in any order and together with logins, neither wait for ever nor leave a gap', async (t) => {
+test('lists that overlap, in any order and together with logins, neither wait for ever nor leave a gap', async (t) => {
   const ids = await createAccounts(6);
   const lists = countingFrom(0, 24).map((at) => (at % 2 === 0 ? ids : [...ids].reverse()).slice(at % 3));
   const answers = await Promise.all(lists.map((to) => sender.send({ to })));
@@ -92,7 +92,7 @@ test('A4 lists that overlap, in any order and together with logins, neither wait
   }
 });
 
-test('A4 one key, one notification, however often and at whatever moment it is sent', async (t) => {
+test('one key, one notification, however often and at whatever moment it is sent', async (t) => {
   const [userId] = (await createAccounts(1)) as [number];
   const key = 'order-A-1042-shipped';
   const both = await Promise.all(countingFrom(0, 12).map(() => sender.send({ to: [userId, 9_999_999] }, key)));
@@ -108,7 +108,7 @@ test('A4 one key, one notification, however often and at whatever moment it is s
   t.equal((await rowsOf(0)).length, before + 1);
 });
 
-test('A4 a key is of its sender and of one request, however that is spelled', async (t) => {
+test('a key is of its sender and of one request, however that is spelled', async (t) => {
   const [userId] = (await createAccounts(1)) as [number];
   const key = 'key-of-one-request';
   const first = await sender.send({ to: [userId], data: { a: 1, b: { c: 2, d: 3 } } }, key);
@@ -125,7 +125,7 @@ test('A4 a key is of its sender and of one request, however that is spelled', as
   t.equal((await rowsOf(userId)).length, 2);
 });
 
-test('A4 keys are forgotten after a day, by whoever sends next', async (t) => {
+test('keys are forgotten after a day, by whoever sends next', async (t) => {
   const [userId] = (await createAccounts(1)) as [number];
   await sender.send({ to: [userId] }, 'an-old-key');
   await fixture.database.query(
@@ -136,7 +136,7 @@ test('A4 keys are forgotten after a day, by whoever sends next', async (t) => {
   t.strictSame(rows, []);
 });
 
-test('A13 a sender sends so much in a minute and no more, however many requests it makes at once', async (t) => {
+test('a sender sends so much in a minute and no more, however many requests it makes at once', async (t) => {
   const limited = await startAuth(t, { BROADCASTS_PER_MINUTE_MAX: '5' });
   const eager = await createSender(limited, 'notifications:send', 'notifications:broadcast');
   const calm = await createSender(limited, 'notifications:broadcast');
