@@ -2,7 +2,7 @@
  * If this breaks: an announcement is shown twice to who reconnects, or never; or whoever missed one is told that they
  * missed nothing.
  */
-import { encodeOwnCursor, EVENTS_STREAM_NAME, type BroadcastFrame, type NotificationFrame } from '@infrasignal/shared';
+import { encodeOwnCursor, EVENTS_STREAM, EVENTS_STREAM_NAME, type BroadcastFrame, type NotificationFrame } from '@infrasignal/shared';
 import { waitFor } from '@infrasignal/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
 import t, { type Test } from 'tap';
@@ -303,4 +303,22 @@ t.test('R4 a broker that lost everything gets the last ones again: nobody is tol
   t.match(resumed.connected, { recovered: true });
   t.same(namesOf(resumed), ['b2', 'b3'], 'by numbers, whatever became of the positions');
   for (const client of [witness, resumed]) client.close();
+});
+
+t.test('F20 a node takes people in while the stream is that of the release before, without broadcasts', async (t) => {
+  const world = await startWorld(t);
+  const { publisher, issuer } = world;
+  const manager = await jetstreamManager(publisher.connection);
+  await deleteEventsStream(publisher.connection);
+  await manager.streams.add({ ...EVENTS_STREAM, subjects: ['users.>'] });
+  const { url, app } = await startNotify(t, world);
+  const client = await connectSocket(url, { token: issuer.token(1) });
+  await publisher.publish(1);
+  await client.waitForNotifications(1);
+  await manager.streams.update(EVENTS_STREAM_NAME, { subjects: [...EVENTS_STREAM.subjects] });
+  await publisher.broadcast();
+  await client.waitForNotifications(2);
+  t.same(namesOf(client), ['1', 'b1'], 'and hears them as soon as there are any');
+  t.equal(app.eventConsumer.stats.losses, 0);
+  client.close();
 });
