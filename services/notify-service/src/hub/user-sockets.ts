@@ -52,9 +52,10 @@ function compareAge(a: CountedSocket<unknown>, b: CountedSocket<unknown>): numbe
  * else. “Newer” goes by a logical clock (Lamport 1978) that is never behind the time of day: an opening that heard of
  * another is later than it, whatever the clocks say.
  *
- * Announcements may be lost. Whatever is not known makes the count smaller, never larger: a gap in a node's
- * announcements, its silence, or our own absence from the broker forgets its sockets. So a partition lets a user have
- * the limit on each side, and no lost message ever closes a socket.
+ * Announcements may be lost. A gap in a node's announcements, its silence, or our own absence from the broker forgets
+ * its sockets, so what is not known makes the count smaller. A partition lets a user have the limit on each side. The
+ * one way in which a loss can count too many is that a socket counts for as long after its end as its node may be
+ * silent: nobody's socket is closed who did not have more than they may within the last three seconds.
  */
 export class UserSockets<Socket> {
   readonly #options: UserSocketsOptions<Socket>;
