@@ -1,9 +1,15 @@
 // If this breaks, people are imported with a number, an address or a date that is not theirs; or one line that is wrong
 // stops the import of everybody.
 import t from 'tap';
-import { defaultFieldNames, readFormerUser, type FormerUser, type SourceFields } from '../../src/features/imports/former-user.ts';
+import {
+  defaultFieldNames,
+  readFormerUser,
+  type FormerUser,
+  type SourceFields,
+} from '../../src/features/imports/former-user.ts';
 
 const HASH = 'pbkdf2_sha256$260000$1O5H3tFFogh4pnOX7p8Vbh$gFFdfI8L2RGg2xlvcw5euP4wEvLmXOwQKNtKG1Motak=';
+const A22 = 'A'.repeat(22);
 
 function read(fields: SourceFields): ReturnType<typeof readFormerUser> {
   return readFormerUser({ phone_number: '0612345678', password: HASH, ...fields }, defaultFieldNames, 'FR');
@@ -77,8 +83,12 @@ t.test('an address that is none costs the address, not the user', async (t) => {
 });
 
 t.test('booleans and times in the ways of databases and spreadsheets', async (t) => {
-  for (const yes of [true, 'true', 'True', 't', '1', 1, 'YES']) t.equal(accept({ is_staff: yes }).isStaff, true, String(yes));
-  for (const no of [false, 'false', 'FALSE', 'f', '0', 0, 'n']) t.equal(accept({ is_staff: no }).isStaff, false, String(no));
+  for (const yes of [true, 'true', 'True', 't', '1', 1, 'YES']) {
+    t.equal(accept({ is_staff: yes }).isStaff, true, String(yes));
+  }
+  for (const no of [false, 'false', 'FALSE', 'f', '0', 0, 'n']) {
+    t.equal(accept({ is_staff: no }).isStaff, false, String(no));
+  }
   const noon = '2021-03-01T12:00:00.000Z';
   for (const text of [
     '2021-03-01T12:00:00Z',
@@ -105,7 +115,7 @@ t.test('what is refused, and why', async (t) => {
     [{ password: ['x'] }, 'invalid_field'],
     [{ password: 'bc9bafb6ad28cb84bbd9b9fd1bf913e5' }, 'password_unsalted'],
     [{ password: 'md5$salt$bc9bafb6ad28cb84bbd9b9fd1bf913e5' }, 'password_too_weak'],
-    [{ password: 'argon2$argon2id$v=19$m=4194304,t=2,p=8$N1lORGNxZVdHS1Z0VnlDM0Nackk5bA$1WmRpotHb8Ig8YKitQbpNA' }, 'password_too_expensive'],
+    [{ password: `argon2$argon2id$v=19$m=4194304,t=2,p=8$${A22}$${A22}` }, 'password_too_expensive'],
     [{ password: HASH.slice(0, -4) }, 'password_malformed'],
     [{ password: `pbkdf2_sha256$260000$1O5H3tFFogh4\0nOX7p8Vbh$${HASH.split('$')[3]}` }, 'password_malformed'],
     [{ password: 'x'.repeat(100_000) }, 'password_malformed'],
