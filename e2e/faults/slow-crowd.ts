@@ -1,5 +1,6 @@
 import type { TestContext } from '@infrasignal/testkit';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How one of the crowd keeps a connection busy for nothing. */
 interface Manner {
@@ -15,6 +16,10 @@ export interface CrowdTarget {
   /** A path with an answer that is larger than what is under way on a connection anyway. */
   readonly largePath: string;
 }
+
+/** 2,000 connections in about a second. */
+const OPENED_AT_ONCE = 40;
+const OPENING_PAUSE_MS = 20;
 
 /** Often enough that no limit on silence ever sees any. */
 const DRIP_INTERVAL_MS = 1_000;
@@ -48,19 +53,26 @@ export class SlowCrowd {
   #returns = 0;
   #mayReturn = true;
 
-  /** @param count connections in all, spread over the targets and over every way to be slow */
-  constructor(t: TestContext, targets: readonly CrowdTarget[], count: number) {
-    const ways = targets.flatMap((target) => mannersFor(target).map((manner) => ({ target, manner })));
-    for (let at = 0; at < count; at += 1) {
-      const way = ways[at % ways.length];
-      if (way !== undefined) this.#members.push({ ...way, socket: this.#open(way.target, way.manner) });
-    }
+  private constructor(t: TestContext) {
     this.#timer = setInterval(() => {
       for (const member of this.#members) this.#drip(member);
     }, DRIP_INTERVAL_MS);
     t.teardown(() => {
       this.leave();
     });
+  }
+
+  /** @param count connections in all, spread over the targets and over every way to be slow */
+  static async gather(t: TestContext, targets: readonly CrowdTarget[], count: number): Promise<SlowCrowd> {
+    const crowd = new SlowCrowd(t);
+    const ways = targets.flatMap((target) => mannersFor(target).map((manner) => ({ target, manner })));
+    for (let at = 0; at < count; at += 1) {
+      const way = ways[at % ways.length];
+      if (way !== undefined) crowd.#members.push({ ...way, socket: crowd.#open(way.target, way.manner) });
+      // The load comes from this process too, and must not wait for the crowd to be made.
+      if (at % OPENED_AT_ONCE === 0) await sleep(OPENING_PAUSE_MS);
+    }
+    return crowd;
   }
 
   /** How often one came back after its connection was closed. */

@@ -72,10 +72,11 @@ export interface ConnectionLimits {
  */
 export const connectionLimits: ConnectionLimits = {
   // From the connection, or the first byte of a further request, to the end of the headers. They come in one packet or
-  // two; 5 s leave time for two that are lost and sent again.
-  headersMs: 5_000,
+  // two, but counted is also the time for which this process had no core: with 5 s, requests that had long arrived were
+  // answered 408 on a machine that was far too busy.
+  headersMs: 10_000,
   // The whole request. Its body is at most 80 KiB, which any network that can be used brings in this time.
-  requestMs: 10_000,
+  requestMs: 13_000,
   // Nothing moves in either direction: a handler that hangs, or a client that does not read what it asked for (which
   // Node notices after twice the time). Longer than any answer of ours takes (a full queue, a database that has just
   // gone) and than the pauses of an event stream, whose heartbeats come every 25 s. Upgraded sockets are not subject
@@ -84,7 +85,7 @@ export const connectionLimits: ConnectionLimits = {
   // Between two requests. Longer than the 60 s for which proxies keep an idle connection, so that we never close one
   // under a request.
   keepAliveMs: 72_000,
-  // How late the first two may be noticed; Node's own 30 s would make 35 of the 5. A look costs microseconds.
+  // How late the first two may be noticed; Node's own 30 s would make 40 of the 10. A look costs microseconds.
   checkIntervalMs: 1_000,
   // Request line and headers. Tokens and cookies are 2 KiB; larger only feeds the parser.
   headBytes: 16 * 1024,
