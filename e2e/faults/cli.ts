@@ -94,7 +94,8 @@ async function runOne(scenario: Scenario, isControl: boolean, settings: Settings
     print(`  ${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`);
   };
   print(`\n${id}${isControl ? ' with a part broken on purpose' : ''}: ${title}`);
-  const context = { t: teardowns, random: createRandom(settings.seed), kills: settings.kills, progress };
+  const { seed, kills } = settings;
+  const context = { t: teardowns, random: createRandom(seed), kills, isFull: true, progress };
   const finish = (result: ReportRow['result'], complaints: readonly string[]): ReportRow => {
     return { id, title, isControl, durationMs: performance.now() - startedAt, result, complaints };
   };

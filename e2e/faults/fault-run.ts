@@ -12,7 +12,7 @@ import {
 } from '@infrasignal/testkit';
 import { checkEvidence } from './checks/check-evidence.ts';
 import { checkAllSucceeded, checkRecovery, RECOVERY_LIMIT_MS, type ProcessHistory } from './checks/check-recovery.ts';
-import type { Counts, Violation } from './checks/evidence.ts';
+import type { Allowances, Counts, Violation } from './checks/evidence.ts';
 import { Load, PASSWORD } from './load.ts';
 import type { Random } from './random.ts';
 import { keepDeletedEvents, takeSnapshot } from './snapshot.ts';
@@ -29,6 +29,8 @@ export interface FaultRunOptions {
   readonly stack?: TestStackOptions;
   /** A module that is loaded into the services before anything else, to break them for a negative control. */
   readonly preload?: URL;
+  /** How long a recovery may take. Default {@link RECOVERY_LIMIT_MS}. */
+  readonly recoveryLimitMs?: number;
   /** How long the end waits for what is still on its way. Shorter where it is known never to come. */
   readonly drainTimeoutMs?: number;
   /** Plays clients that are broken, for a negative control. */
@@ -60,7 +62,11 @@ const SETUP_CONCURRENCY = 16;
 /** What was not through by then is lost for the checks; a late arrival is reported as slow, not as lost. */
 const DRAIN_TIMEOUT_MS = 20_000;
 
+/** For each {@link CONNECTING_AT_ONCE} of the sockets. */
 const CONNECT_TIMEOUT_MS = 20_000;
+
+/** Handshakes on the way at once while the scene is set; more would wait in the kernel's queue and be sent again. */
+const CONNECTING_AT_ONCE = 256;
 
 /** Longer than any scenario: no client has to log in again, which would be an event of its own. */
 const ACCESS_TOKEN_TTL_SECONDS = 900;
@@ -79,6 +85,8 @@ export class FaultRun {
   readonly accounts: Account[] = [];
   readonly sockets: EventSocket[] = [];
   readonly figures: string[] = [];
+  /** Ids of events that the scenario puts into the outbox itself. */
+  readonly writtenEventIds = new Set<string>();
   readonly auths: Victim[];
   readonly notifies: Victim[];
   readonly broker: Victim;
@@ -153,7 +161,8 @@ export class FaultRun {
   /** The fault is over: measures how long it takes until everything committed by now is marked and received. */
   async measureRecovery(): Promise<void> {
     const startedAt = performance.now();
-    const backlog = await this.#waitUntilThrough(await this.#readTarget(), RECOVERY_LIMIT_MS);
+    const { recoveryLimitMs = RECOVERY_LIMIT_MS } = this.#options;
+    const backlog = await this.#waitUntilThrough(await this.#readTarget(), recoveryLimitMs);
     const tookMs = performance.now() - startedAt;
     this.#recoveries.push(backlog ?? tookMs);
     this.#options.progress(backlog === null ? `recovered after ${Math.round(tookMs)} ms` : `not recovered: ${backlog}`);
@@ -175,16 +184,17 @@ export class FaultRun {
    * Lets everything come to rest and judges the run.
    * @param isAuthUnharmed the fault was elsewhere: no request may have noticed it
    */
-  async finish({ isAuthUnharmed = false } = {}): Promise<FaultRunResult> {
+  async finish({ isAuthUnharmed = false, allowances = {} }: FinishOptions = {}): Promise<FaultRunResult> {
     await this.stopLoad();
-    const { drainTimeoutMs = DRAIN_TIMEOUT_MS, progress } = this.#options;
+    const { drainTimeoutMs = DRAIN_TIMEOUT_MS, recoveryLimitMs: limitMs = RECOVERY_LIMIT_MS, progress } = this.#options;
     const backlog = await this.#waitUntilThrough(await this.#readTarget(), drainTimeoutMs);
     if (backlog !== null) progress(`not through after ${drainTimeoutMs} ms: ${backlog}`);
     this.api.closeIdle();
     const processes = await this.#readHistories();
     const snapshot = await takeSnapshot(this.stack);
-    const { violations, counts } = checkEvidence({ ...snapshot, ...this.#entries() });
-    const recovery = checkRecovery({ recoveries: this.#recoveries, processes });
+    const { writtenEventIds } = this;
+    const { violations, counts } = checkEvidence({ ...snapshot, ...this.#entries(), writtenEventIds }, allowances);
+    const recovery = checkRecovery({ recoveries: this.#recoveries, limitMs, processes });
     const harmed = isAuthUnharmed ? checkAllSucceeded(this.ledger) : [];
     const times = this.#recoveries.map((recovery) => (typeof recovery === 'number' ? recovery : Infinity));
     return {
@@ -235,11 +245,14 @@ export class FaultRun {
       for (let at = 1; at <= socketsPerUser; at += 1) this.#addSocket(`user ${userId} socket ${at}`, userId, access);
     }
     for (let at = 1; at <= FEED_SOCKETS; at += 1) this.#addSocket(`feed ${at}`, null, null);
-    for (const socket of this.sockets) socket.start();
-    await waitFor(() => this.sockets.every(({ isConnected }) => isConnected), {
-      timeoutMs: CONNECT_TIMEOUT_MS,
-      description: `${this.sockets.length} sockets to be connected`,
-    });
+    for (let at = 0; at < this.sockets.length; at += CONNECTING_AT_ONCE) {
+      const batch = this.sockets.slice(at, at + CONNECTING_AT_ONCE);
+      for (const socket of batch) socket.start();
+      await waitFor(() => batch.every(({ isConnected }) => isConnected), {
+        timeoutMs: CONNECT_TIMEOUT_MS,
+        description: `${batch.length} sockets to be connected`,
+      });
+    }
   }
 
   #addSocket(name: string, userId: number | null, access: string | null): void {
@@ -302,6 +315,11 @@ export class FaultRun {
     this.api.closeIdle();
     void this.stopLoad();
   }
+}
+
+export interface FinishOptions {
+  readonly isAuthUnharmed?: boolean;
+  readonly allowances?: Allowances;
 }
 
 interface Target {

@@ -9,6 +9,8 @@ if (isMainThread) {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc');
   process.on('SIGUSR2', () => {
+    // The memory of buffers is swept beside the program, and counted as free by the collection after.
+    collectGarbage();
     collectGarbage();
     const { heapUsed, external } = process.memoryUsage();
     const path = `${process.env.FAULT_PROBE_DIRECTORY}/${process.pid}`;

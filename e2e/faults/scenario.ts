@@ -7,6 +7,8 @@ export interface ScenarioContext {
   readonly random: Random;
   /** How many kills; a scenario with a fixed number of faults ignores it. */
   readonly kills: number;
+  /** True: in its real size, with the settings of production. False: over in seconds, for every test run. */
+  readonly isFull: boolean;
   readonly progress: (line: string) => void;
 }
 

@@ -22,6 +22,7 @@ export function testScenario(title: string, scenario: Scenario): void {
       t,
       random: createRandom(seed),
       kills: KILLS,
+      isFull: false,
       progress: comment,
     });
     t.comment(JSON.stringify({ ...counts, kills, recoveryMs: Math.round(recoveryMs) }));
@@ -31,7 +32,13 @@ export function testScenario(title: string, scenario: Scenario): void {
   });
   t.test(`${title}; negative control: ${scenario.control.title}`, { timeout: TIMEOUT_MS }, async (t) => {
     const random = createRandom(seed);
-    const { violations } = await scenario.control.run({ t, random, kills: KILLS, progress: comment });
+    const { violations } = await scenario.control.run({
+      t,
+      random,
+      kills: KILLS,
+      isFull: false,
+      progress: comment,
+    });
     t.same(findMissingSymptoms(violations, scenario.control.symptoms), [], 'the checks notice it');
   });
 }

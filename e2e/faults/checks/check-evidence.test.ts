@@ -19,6 +19,7 @@ interface Run {
   users: Mutable<StoredUser>[];
   outbox: Mutable<StoredEvent>[];
   stream: Mutable<StreamEvent>[];
+  writtenEventIds?: ReadonlySet<string>;
 }
 
 function connection(at: number, after: string | null, frames: readonly Record<string, unknown>[]): Mutable<ConnectionRecord> {
@@ -276,6 +277,11 @@ t.test('what is no violation', async (t) => {
     operations.push({ ...operations[4]!, outcome: 'unknown', endedAt: null, startedAt: START + 6_000 }),
   );
   t.same(notCarriedOut, [], 'an operation without an answer was not carried out');
+  const written = check((run) => {
+    run.operations.pop();
+    run.writtenEventIds = new Set(['event-1-4']);
+  });
+  t.same(written, [], 'an event that the scenario wrote itself');
   const repeats = check(({ stream }) => stream.push({ ...stream[4]!, position: 6 }), { mayRepeatInStream: true });
   t.same(repeats, [], 'the broker lost its disk, and was told again');
   const resume = check(

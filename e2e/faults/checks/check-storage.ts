@@ -46,7 +46,9 @@ export function* checkOutbox({ users, outbox }: Evidence, index: EventIndex): Ge
  * answer; every other event belongs to an operation whose outcome is unknown. Needs at most one operation of a user
  * at a time.
  */
-export function* checkOperations({ operations, users, outbox }: Evidence, index: EventIndex): Generator<Violation> {
+export function* checkOperations(evidence: Evidence, index: EventIndex): Generator<Violation> {
+  const { operations, users, writtenEventIds } = evidence;
+  const outbox = evidence.outbox.filter(({ eventId }) => writtenEventIds?.has(eventId) !== true);
   const userIds = new Map(users.map((user) => [user.phoneNumber, user.id]));
   const rowsByUser = groupBy(outbox, (row) => row.userId);
   for (const [phoneNumber, ofAccount] of groupBy(operations, (operation) => operation.phoneNumber)) {

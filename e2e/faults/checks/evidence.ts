@@ -36,6 +36,8 @@ export interface Evidence extends LedgerEntries {
   readonly users: readonly StoredUser[];
   readonly outbox: readonly StoredEvent[];
   readonly stream: readonly StreamEvent[];
+  /** Ids of events that the scenario itself put into the outbox: no request asked for them. */
+  readonly writtenEventIds?: ReadonlySet<string>;
 }
 
 /** What a scenario's fault may cost; by default nothing. */

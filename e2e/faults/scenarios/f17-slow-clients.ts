@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkSocketsKept } from '../checks/check-others.ts';
 import type { Violation } from '../checks/evidence.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import type { Scenario, ScenarioContext } from '../scenario.ts';
 import { SlowCrowd } from '../slow-crowd.ts';
+import { readPeakMib } from '../victim.ts';
 
 /** 2,000 connections at full length. */
 const CONNECTIONS_PER_KILL = 20;
@@ -64,18 +65,6 @@ async function pass(ms: number, { stack }: FaultRun, crowd?: SlowCrowd): Promise
   return violations;
 }
 
-function readPeakMib(pid: number): number {
-  return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024);
-}
-
-/** Nobody was cut off: each socket has the connection it began with. */
-function* checkSocketsKept({ sockets }: FaultRun): Generator<Violation> {
-  for (const { record } of sockets) {
-    const { length } = record.connections;
-    if (length !== 1) yield { invariant: 'I5', text: `${record.name} had to connect ${length} times` };
-  }
-}
-
 async function run(context: ScenarioContext): Promise<FaultRunResult> {
   const { t, random, progress } = context;
   const faultRun = await FaultRun.set(t, { random, progress });
@@ -90,7 +79,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
   faultRun.figures.push(`at the peak auth-service used ${grown[0]} MiB more than before, notify-service ${grown[1]} MiB`);
   await faultRun.measureRecovery();
   const result = await faultRun.finish({ isAuthUnharmed: true });
-  return { ...result, violations: [...result.violations, ...turnedAway, ...checkSocketsKept(faultRun)] };
+  return { ...result, violations: [...result.violations, ...turnedAway, ...checkSocketsKept(faultRun.ledger.clients)] };
 }
 
 /** Services without the limits: played by a module that takes them away from every server. */

@@ -3,7 +3,19 @@ import { authKilled } from './f1-auth-killed.ts';
 import { authKilledAt } from './f1-auth-killed-at.ts';
 import { notifyKilled } from './f2-notify-killed.ts';
 import { brokerKilled } from './f3-broker-killed.ts';
+import { slowReader } from './f13-slow-reader.ts';
+import { halfOpen } from './f14-half-open.ts';
+import { crowdedNode } from './f15-crowded-node.ts';
 import { slowClients } from './f17-slow-clients.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
-export const scenarios: readonly Scenario[] = [authKilled, authKilledAt, notifyKilled, brokerKilled, slowClients];
+export const scenarios: readonly Scenario[] = [
+  authKilled,
+  authKilledAt,
+  notifyKilled,
+  brokerKilled,
+  slowReader,
+  halfOpen,
+  crowdedNode,
+  slowClients,
+];

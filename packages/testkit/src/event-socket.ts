@@ -82,6 +82,16 @@ export class EventSocket {
     this.#follow(socket, connection);
   }
 
+  /** Stops reading: nothing is answered any more, and the end of the connection is not seen either. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  /** Reads on. */
+  resume(): void {
+    this.#socket?.resume();
+  }
+
   /** Closes for good. */
   stop(): void {
     this.#isStopped = true;
