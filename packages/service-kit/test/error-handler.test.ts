@@ -237,7 +237,7 @@ t.test('A5 a broken schema names every place once, at most 20', async (t) => {
 
 t.test('what failed is logged; a refusal on purpose is not, because a stranger could have a line of it per request', async (t) => {
   const lines: { msg: string; err?: { message: string } }[] = [];
-  const stream = { write: (line: string) => void lines.push(JSON.parse(line)) };
+  const stream = { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) };
   const ask = await start(
     t,
     (app) => {
