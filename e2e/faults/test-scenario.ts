@@ -3,8 +3,11 @@ import { chooseSeed, createRandom } from './random.ts';
 import { findMissingSymptoms, formatViolations } from './report.ts';
 import type { Scenario } from './scenario.ts';
 
-/** What is asked of every run of the tests; `npm run faults` kills more often. */
-const KILLS = 20;
+/**
+ * What is asked of every run of the tests, where all scenarios together have five minutes; `npm run faults` kills a
+ * hundred times.
+ */
+const KILLS = 8;
 
 /** A minute and a half on two free cores; the rest is for machines that do something else as well. */
 const TIMEOUT_MS = 300_000;
