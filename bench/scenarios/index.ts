@@ -1,5 +1,6 @@
 import type { BenchScenario } from '../scenario.ts';
 import { commitToFrame } from './commit-to-frame.ts';
+import { fanOut } from './fan-out.ts';
 import { handshakes } from './handshakes.ts';
 import { loginLoad } from './login-load.ts';
 import { loginTiming } from './login-timing.ts';
@@ -17,5 +18,6 @@ export const scenarios: readonly BenchScenario[] = [
   loginLoad,
   loginTiming,
   handshakes,
+  fanOut,
   manySockets,
 ];
