@@ -4,6 +4,7 @@ import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { settleOrAbort } from '../relay/abortable.ts';
 import { parsePresenceChange, type PresenceChange } from './presence-log.ts';
 
 /** The stream is made by the first keeper; until then, and after a broken connection, it is asked for this often. */
@@ -51,7 +52,7 @@ export class PresenceFeed {
         lost.abort();
       });
       try {
-        if (connection !== null) await this.#follow(connection, AbortSignal.any([signal, lost.signal]));
+        if (connection !== null) await this.#followUntil(connection, AbortSignal.any([signal, lost.signal]));
       } catch (error) {
         log.debug({ err: error }, 'changes of presence cannot be read now');
       } finally {
@@ -59,6 +60,13 @@ export class PresenceFeed {
       }
       await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /** The library's consumer does not end while it makes itself anew, so nobody waits for its end. */
+  async #followUntil(connection: NatsConnection, ending: AbortSignal): Promise<void> {
+    const following = this.#follow(connection, ending);
+    following.catch(() => undefined);
+    await settleOrAbort(following, ending);
   }
 
   async #follow(connection: NatsConnection, ending: AbortSignal): Promise<void> {
@@ -77,6 +85,7 @@ export class PresenceFeed {
     try {
       if (ending.aborted) return;
       for await (const message of messages) {
+        if (ending.aborted) return;
         this.#readThrough = message.seq;
         const change = parsePresenceChange(message.subject, message.data, message.seq);
         if (change !== null) this.#options.onChange(change);
