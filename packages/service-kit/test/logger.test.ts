@@ -26,8 +26,8 @@ async function start(t: { teardown(handler: () => unknown): unknown }): Promise<
       done();
     },
   });
-  const { logger, genReqId } = loggingOptions('a-service', 'trace');
-  const app = Fastify({ logger: { ...(logger as object), stream }, genReqId: genReqId! });
+  const { logger, ...options } = loggingOptions('a-service', 'trace');
+  const app = Fastify({ ...options, logger: { ...(logger as object), stream } });
   await app.register(errorHandlerPlugin);
   app.get('/ok/*', async () => ({}));
   app.get('/failed', async () => {
@@ -46,6 +46,8 @@ t.test('A25 a request is logged by method, path and address', async (t) => {
   const lines = logs().trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
   t.match(lines[0], { service: 'a-service', pid: process.pid, reqId: /^[0-9a-f-]{36}$/ });
   t.strictSame(lines[0]!.req, { method: 'GET', path: '/ok/1', remoteAddress: '127.0.0.1' });
+  t.match(lines[0], { res: { statusCode: 200 }, responseTime: Number, msg: 'request completed' });
+  t.equal(lines.length, 4, 'one line each');
   t.equal(new Set(lines.map((line) => line.reqId)).size, 4, 'an id per request, whatever the client sends');
   t.notMatch(logs(), 'canary');
 });
