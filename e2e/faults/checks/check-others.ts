@@ -20,8 +20,15 @@ export function* checkDeliveryTimes(clients: readonly ClientRecord[], limitMs: n
   }
 }
 
+/** The longest that anything took from its commit to one of these clients. */
+export function findSlowestMs(clients: readonly ClientRecord[]): number {
+  let slowest = 0;
+  for (const client of clients) for (const [, ms] of deliveryTimes(client)) slowest = Math.max(slowest, ms);
+  return slowest;
+}
+
 /** For each notification of a client: when it was received, and how long after its commit. */
-export function* deliveryTimes({ connections }: ClientRecord): Generator<readonly [at: number, ms: number]> {
+function* deliveryTimes({ connections }: ClientRecord): Generator<readonly [at: number, ms: number]> {
   for (const { frames } of connections) {
     for (const { at, body } of frames) if (typeof body.time === 'string') yield [at, at - Date.parse(body.time)];
   }

@@ -1,6 +1,6 @@
 import { scrape, type ClientRecord } from '@infrasignal/testkit';
 import { sendBurst } from '../burst.ts';
-import { checkDeliveryTimes, checkSocketsKept, deliveryTimes } from '../checks/check-others.ts';
+import { checkDeliveryTimes, checkSocketsKept, findSlowestMs } from '../checks/check-others.ts';
 import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
 import type { Violation } from '../checks/evidence.ts';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
@@ -86,9 +86,8 @@ async function play(context: ScenarioContext, users: number, queueBytesMax: numb
   const slow = ledger.clients.slice(0, SLOW);
   const others = ledger.clients.slice(SLOW);
   const result = await faultRun.finish({ isAuthUnharmed: true, allowances: { mayLoseRecovery: true } });
-  const slowest = Math.max(...others.flatMap((client) => [...deliveryTimes(client)].map(([, ms]) => ms)));
   figures.push(
-    `others received everything within ${Math.round(slowest)} ms; ${findings.unreadBytesMax} bytes waited in the node; ` +
+    `others received everything within ${Math.round(findSlowestMs(others))} ms; ${findings.unreadBytesMax} bytes waited in the node; ` +
       `at the peak it used ${readPeakMib(stack.notify.pid) - peakMib} MiB more than before`,
     `the slow ones came back ${slow.map(describeReturn).join(' and ')}`,
   );

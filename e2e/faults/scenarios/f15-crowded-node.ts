@@ -32,7 +32,8 @@ function run(context: ScenarioContext): Promise<FaultRunResult> {
 
 /** Clients that come back without their cursor, as if there were no resume. */
 function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const broken = { users: 20, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS, chooseAfter: () => null };
+  const timeoutMs = CONTROL_DRAIN_TIMEOUT_MS;
+  const broken = { users: 20, recoveryLimitMs: timeoutMs, drainTimeoutMs: timeoutMs, chooseAfter: () => null };
   return play({ ...context, isFull: false }, broken);
 }
 
