@@ -57,15 +57,19 @@ function startLogins(
   let succeeded = 0;
   const startedAt = performance.now();
   const answers: Promise<void>[] = [];
-  const logIn = async (at: number): Promise<void> => {
+  const free = [...clients];
+  const logIn = async (client: AccountClient, at: number): Promise<void> => {
     const user = users[(at * 7_919) % users.length];
-    const answer = await clients[at % clients.length]?.tryLogIn(user?.phone_number ?? '');
-    if (answer?.status === 200) succeeded += 1;
+    const answer = await client.tryLogIn(user?.phone_number ?? '');
+    free.push(client);
+    if (answer.status === 200) succeeded += 1;
   };
   const running = (async () => {
     for (let at = 0; !isStopped; at += 1) {
       await sleep(Math.max(0, startedAt + (at * 1_000) / ratePerSecond - performance.now()));
-      answers.push(logIn(at));
+      while (free.length === 0) await sleep(1);
+      const client = free.shift();
+      if (client !== undefined) answers.push(logIn(client, at));
     }
   })();
   return async () => {
