@@ -3,6 +3,7 @@
  * little of the machine as they can. Forked by frame-crowd.ts, one order at a time.
  */
 import { connect, type Socket } from 'node:net';
+import { toHandshake } from './socket-handshake.ts';
 
 export type CrowdOrder =
   | { readonly kind: 'connect'; readonly port: number; readonly headers: readonly (readonly string[])[] }
@@ -17,9 +18,6 @@ export interface CrowdReport {
 
 /** Handshakes on the way at once. */
 const CONNECTING_AT_ONCE = 64;
-
-/** A value of 16 bytes; what it is does not matter to a server (RFC 6455 section 4.2.1). */
-const SOCKET_KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
 const sockets: Socket[] = [];
 let frames = 0;
@@ -80,16 +78,7 @@ function open(port: number, headers: readonly string[]): Promise<void> {
     socket.on('close', () => {
       if (sockets.includes(socket)) report('a connection was closed');
     });
-    const lines = [
-      'GET /ws/notifications/ HTTP/1.1',
-      'Host: 127.0.0.1',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${SOCKET_KEY}`,
-      ...headers,
-    ];
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    socket.write(toHandshake(headers));
   });
 }
 

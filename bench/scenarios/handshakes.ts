@@ -3,6 +3,7 @@ import { ROOMY_NOTIFY_LIMITS, startServiceProcess, type ServiceProcess } from '@
 import { startBenchStack, type BenchStack } from '../bench-stack.ts';
 import { registerMany } from '../load/account-client.ts';
 import { runClosedLoop, type LoopResult } from '../load/closed-loop.ts';
+import { toHandshake } from '../load/socket-handshake.ts';
 import { readCpuSeconds } from '../process-usage.ts';
 import type { BenchContext, BenchResult, BenchScenario } from '../scenario.ts';
 import { describeUsage, watchServers, type Usage } from '../server-watch.ts';
@@ -18,9 +19,6 @@ const USERS = 50;
 
 /** Not measured: everything is compiled after it. */
 const WARM_UP_SECONDS = 1;
-
-/** A value of 16 bytes; what it is does not matter to a server (RFC 6455 section 4.2.1). */
-const SOCKET_KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
 /** One way in which a handshake goes. */
 interface Way {
@@ -54,16 +52,7 @@ function shakeHands({ node, until }: Way, headers: readonly string[]): Promise<s
     socket.on('close', () => {
       reject(new Error(`${until} was expected, but the answer was ${received.slice(0, 300)}`));
     });
-    const lines = [
-      'GET /ws/notifications/ HTTP/1.1',
-      'Host: 127.0.0.1',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${SOCKET_KEY}`,
-      ...headers,
-    ];
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    socket.write(toHandshake(headers));
   });
 }
 
