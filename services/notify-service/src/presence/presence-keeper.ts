@@ -3,6 +3,7 @@ import type { Broker } from '@infrasignal/service-kit';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { settleOrAbort } from '../relay/abortable.ts';
 import { KeeperClaim } from './keeper-claim.ts';
 import { PresenceLog } from './presence-log.ts';
 import type { PresenceStats } from './presence-stats.ts';
@@ -102,7 +103,10 @@ export class PresenceKeeper {
       claim.renew().catch(() => undefined);
     }, CLAIM_INTERVAL_MS);
     try {
-      view = new PresenceView(await presence.readNewest());
+      // The library's consumer does not end while it makes itself anew, so nobody waits for its end.
+      const newest = await settleOrAbort(presence.readNewest(), ending);
+      if (newest === null) return;
+      view = new PresenceView(newest);
       stats.keeperTerms += 1;
       log.info({ nodeId }, 'this node keeps presence');
       this.#isKeeping = true;

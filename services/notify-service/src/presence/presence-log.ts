@@ -59,7 +59,9 @@ export class PresenceLog {
   }
 
   static async open(connection: NatsConnection): Promise<PresenceLog> {
-    return new PresenceLog(connection, await jetstreamManager(connection, { timeout: TIMEOUT_MS }));
+    // Without the library's look at the account, which is a round trip for each question of presence.
+    const manager = await jetstreamManager(connection, { timeout: TIMEOUT_MS, checkAPI: false });
+    return new PresenceLog(connection, manager);
   }
 
   async ensureStream(replicas: number): Promise<void> {
