@@ -1,7 +1,6 @@
 // If this breaks, a killed stack leaves servers behind that make the next `npm start` fail, or ends strangers.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import { identifyProcess, isSameProcessAlive } from '../src/process-identity.mjs';
 import {
@@ -37,10 +36,12 @@ test('SIGKILL of the stack and its reaper: the next start ends what is left', as
   const stateDirectory = createStateDirectory(t);
   const killed = await startReady(t, stateDirectory);
   const children = killed.children();
-  process.kill(findReaper(killed.child.pid ?? 0), 'SIGKILL');
+  const reaper = identifyProcess(findReaper(killed.child.pid ?? 0));
+  if (reaper === null) throw new Error('a stack has a reaper');
+  process.kill(reaper.pid, 'SIGKILL');
   killed.child.kill('SIGKILL');
   await killed.ended();
-  await sleep(300); // gives a reaper that should not be there the time to prove this test wrong
+  await waitUntilGone([reaper]);
   t.ok(children.every((child) => isSameProcessAlive(child)), 'nobody has ended them');
   const next = await startReady(t, stateDirectory);
   t.match(next.output(), /ended what an earlier run had left behind: [^]*postgres/);
