@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { PROJECT_ROOT } from '@infrasignal/local-stack';
 import { Teardowns } from '@infrasignal/testkit';
 import { chooseSeed, createRandom } from './random.ts';
-import { findMissingSymptoms, formatTable, formatViolations, type ReportRow } from './report.ts';
+import { findMissingSymptoms, formatFaults, formatTable, formatViolations, nameRow, type ReportRow } from './report.ts';
 import type { Scenario } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 
@@ -102,6 +102,7 @@ async function runOne(scenario: Scenario, isControl: boolean, settings: Settings
   activeTeardowns = teardowns;
   try {
     const result = await (isControl ? control : scenario).run(context);
+    progress(`faults injected: ${formatFaults(result.faults)}`);
     for (const figure of result.figures) progress(figure);
     const missing = findMissingSymptoms(result.violations, control.symptoms).map((symptom) => `not noticed: ${symptom}`);
     const complaints = isControl ? missing : formatViolations(result.violations);
@@ -137,7 +138,9 @@ function writeReport(rows: readonly ReportRow[], { seed, kills, directory }: Set
     return { ...row, ...summary };
   });
   writeFileSync(join(directory, 'report.json'), `${JSON.stringify({ seed, kills, rows: entries }, null, 2)}\n`);
-  writeFileSync(join(directory, 'report.md'), `Seed ${seed}, ${kills} kills.\n\n${formatTable(rows)}\n`);
+  const faults = rows.flatMap((row) => (row.result === null ? [] : [`* ${nameRow(row)}: ${formatFaults(row.result.faults)}`]));
+  const text = `Seed ${seed}, ${kills} kills.\n\n${formatTable(rows)}\n\nFaults injected:\n\n${faults.join('\n')}\n`;
+  writeFileSync(join(directory, 'report.md'), text);
 }
 
 async function main(): Promise<number> {

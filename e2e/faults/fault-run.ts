@@ -42,8 +42,8 @@ export interface FaultRunResult {
   readonly counts: Counts;
   /** From the end of a fault until everything was through, the longest of them; Infinity: not within the limit. */
   readonly recoveryMs: number;
-  /** How often each service's processes were killed. */
-  readonly kills: Readonly<Record<string, number>>;
+  /** Every kind of fault that was injected, and how often: for instance `{ 'nats-server killed': 8 }`. */
+  readonly faults: Readonly<Record<string, number>>;
   /** What else a scenario measured, in words. */
   readonly figures: readonly string[];
   readonly ledger: Ledger;
@@ -91,6 +91,8 @@ export class FaultRun {
   readonly notifies: Victim[];
   readonly broker: Victim;
   readonly #options: FaultRunOptions;
+  /** Those that were done to no process: to a connection, a disk, a clock. */
+  readonly #otherFaults: Record<string, number> = {};
   #load: Load | null = null;
   #firstUserIds: ReadonlySet<number> = new Set();
   #phoneNumbers = 0;
@@ -144,6 +146,11 @@ export class FaultRun {
   nextPhoneNumber(): string {
     this.#phoneNumbers += 1;
     return `+33612${String(this.#phoneNumbers).padStart(6, '0')}`;
+  }
+
+  /** For the report: a fault that is not the end or the stop of one of the processes, for instance `connection cut`. */
+  countFault(name: string): void {
+    this.#otherFaults[name] = (this.#otherFaults[name] ?? 0) + 1;
   }
 
   async register(): Promise<Account> {
@@ -201,7 +208,7 @@ export class FaultRun {
       violations: [...violations, ...recovery, ...harmed],
       counts,
       recoveryMs: Math.max(...times),
-      kills: Object.fromEntries(processes.filter(({ kills }) => kills > 0).map(({ name, kills }) => [name, kills])),
+      faults: { ...nameFaults(processes), ...this.#otherFaults },
       figures: this.figures,
       ledger: this.ledger,
     };
@@ -311,10 +318,20 @@ export class FaultRun {
   }
 
   #close(): void {
+    // Whoever is asked to end by a process that stands still, or waits for one, would do so until it is killed.
+    for (const victim of this.#victims) void victim.resume();
     for (const socket of this.sockets) socket.stop();
     this.api.closeIdle();
     void this.stopLoad();
   }
+}
+
+/** For instance `nats-server killed`. */
+function nameFaults(processes: readonly ProcessHistory[]): Record<string, number> {
+  const entries = processes.flatMap(({ name, faults }) =>
+    Object.entries(faults).map(([fault, count]): [string, number] => [`${name} ${fault}`, count]),
+  );
+  return Object.fromEntries(entries);
 }
 
 export interface FinishOptions {

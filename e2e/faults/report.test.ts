@@ -3,7 +3,7 @@ import { Ledger } from '@infrasignal/testkit';
 import t from 'tap';
 import type { FaultRunResult } from './fault-run.ts';
 import { chooseSeed, createRandom, pick } from './random.ts';
-import { findMissingSymptoms, formatTable, formatViolations, type ReportRow } from './report.ts';
+import { findMissingSymptoms, formatFaults, formatTable, formatViolations, type ReportRow } from './report.ts';
 
 const result: FaultRunResult = {
   violations: [],
@@ -21,7 +21,7 @@ const result: FaultRunResult = {
     unrecovered: 0,
   },
   recoveryMs: 123.4,
-  kills: { 'auth-service': 2, 'nats-server': 1 },
+  faults: { 'auth-service killed': 2, 'nats-server paused': 1 },
   figures: [],
   ledger: new Ledger(),
 };
@@ -42,6 +42,10 @@ t.test('the table says what held, what did not, and what never got that far', as
   t.match(lines[5], /^\| F1 \(broken\) .* NOT NOTICED +\|$/);
   t.match(lines[6], /^\| F1 .* BROKE OFF +\|$/);
   t.equal(new Set(lines.map(({ length }) => length)).size, 1, 'aligned');
+});
+
+t.test('the faults of a run are told by kind', async (t) => {
+  t.equal(formatFaults(result.faults), '2 × auth-service killed, 1 × nats-server paused');
 });
 
 t.test('violations are shown up to a limit, and symptoms are looked for in all of them', async (t) => {

@@ -35,7 +35,7 @@ export function findMissingSymptoms(violations: readonly Violation[], symptoms: 
 
 const HEADINGS = [
   'scenario',
-  'kills',
+  'faults',
   'operations',
   'ok/fail/unknown',
   'events',
@@ -48,6 +48,13 @@ const HEADINGS = [
   'verdict',
 ];
 
+/** For instance `8 × nats-server killed, 1 × nats-server paused`. */
+export function formatFaults(faults: FaultRunResult['faults']): string {
+  return Object.entries(faults)
+    .map(([name, count]) => `${count} × ${name}`)
+    .join(', ');
+}
+
 /** A table in Markdown, aligned for a terminal as well. */
 export function formatTable(rows: readonly ReportRow[]): string {
   const cells = [HEADINGS, ...rows.map(toCells)];
@@ -59,13 +66,19 @@ export function formatTable(rows: readonly ReportRow[]): string {
   return [head, rule, ...body].join('\n');
 }
 
-function toCells({ id, isControl, durationMs, result, complaints }: ReportRow): string[] {
-  const name = isControl ? `${id} (broken)` : id;
+/** For instance `F1`, or `F1 (broken)`. */
+export function nameRow({ id, isControl }: ReportRow): string {
+  return isControl ? `${id} (broken)` : id;
+}
+
+function toCells(row: ReportRow): string[] {
+  const { isControl, durationMs, result, complaints } = row;
+  const name = nameRow(row);
   const took = `${(durationMs / 1000).toFixed(0)} s`;
   if (result === null) return [name, ...Array<string>(HEADINGS.length - 3).fill('–'), took, 'BROKE OFF'];
-  const { counts, kills, recoveryMs } = result;
-  const killCount = Object.values(kills).reduce((sum, count) => sum + count, 0);
-  const numbers = [killCount, counts.operations].map(String);
+  const { counts, faults, recoveryMs } = result;
+  const faultCount = Object.values(faults).reduce((sum, count) => sum + count, 0);
+  const numbers = [faultCount, counts.operations].map(String);
   const outcomes = `${counts.ok}/${counts.failed}/${counts.unknown}`;
   const rest = [counts.events, counts.frames, counts.lost, counts.repeated, counts.foreign].map(String);
   const recovery = Number.isFinite(recoveryMs) ? `${Math.round(recoveryMs)} ms` : '–';

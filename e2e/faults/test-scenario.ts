@@ -21,14 +21,14 @@ export function testScenario(title: string, scenario: Scenario): void {
   };
   t.test(title, { timeout: TIMEOUT_MS }, async (t) => {
     t.comment(`seed ${seed}: FAULT_SEED=${seed} repeats the random choices`);
-    const { violations, counts, figures, kills, recoveryMs } = await scenario.run({
+    const { violations, counts, faults, figures, recoveryMs } = await scenario.run({
       t,
       random: createRandom(seed),
       kills: KILLS,
       isFull: false,
       progress: comment,
     });
-    t.comment(JSON.stringify({ ...counts, kills, recoveryMs: Math.round(recoveryMs) }));
+    t.comment(JSON.stringify({ ...counts, faults, recoveryMs: Math.round(recoveryMs) }));
     for (const figure of figures) t.comment(figure);
     t.same(formatViolations(violations), [], 'every invariant holds');
     t.ok(counts.ok > 0 && counts.frames > 0, 'something was asked and something was received');

@@ -8,7 +8,7 @@ import {
   type ProcessHistory,
 } from './checks/check-recovery.ts';
 
-/** A service or a broker, as far as it can be killed. */
+/** A service or a broker, as far as it can be killed and stopped. */
 export interface Killable {
   readonly pid: number;
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -20,16 +20,22 @@ const SETTLED_SAMPLES = 5;
 const SAMPLE_INTERVAL_MS = 100;
 const SETTLE_TIMEOUT_MS = 5_000;
 
-/** A process of the system under test: killed and started by the scenario, and by nobody else. */
+/** A stop that does not come at once is one of a process that is gone. */
+const FREEZE_TIMEOUT_MS = 5_000;
+
+/** A process of the system under test: killed, stopped and started by the scenario, and by nobody else. */
 export class Victim {
   readonly name: string;
   readonly #process: Killable;
   readonly #probeDirectory: string | null;
   readonly #unexpectedEnds: string[] = [];
   #identity: ProcessIdentity | null;
-  #kills = 0;
+  readonly #faults: Record<string, number> = {};
   #before: ProcessCost | null = null;
+  /** False between a kill and the next start. */
   isUp = true;
+  /** True between {@link pause} and {@link resume}: it is there, and does nothing at all. */
+  isPaused = false;
 
   /** @param probeDirectory where process-probe.mjs, if it is loaded, writes its answers; null: it is not loaded */
   constructor(name: string, process: Killable, probeDirectory: string | null) {
@@ -39,19 +45,38 @@ export class Victim {
     this.#identity = identifyProcess(process.pid);
   }
 
-  get kills(): number {
-    return this.#kills;
-  }
-
   async kill(): Promise<void> {
     this.#noteUnexpectedEnd();
     this.isUp = false;
-    this.#kills += 1;
+    this.isPaused = false;
+    this.#count('killed');
     await this.#process.kill('SIGKILL');
+  }
+
+  /** Freezes it (SIGSTOP), and returns when it stands still: its connections stay open, and nothing answers on them. */
+  async pause(): Promise<void> {
+    this.#noteUnexpectedEnd();
+    this.isPaused = true;
+    this.#count('paused');
+    const { pid } = this.#process;
+    await this.#process.kill('SIGSTOP');
+    await waitFor(() => isStopped(pid), {
+      intervalMs: 1,
+      timeoutMs: FREEZE_TIMEOUT_MS,
+      description: `${this.name} to stand still`,
+    });
+  }
+
+  /** Lets it go on (SIGCONT) where it stood, believing that no time has passed. Nothing happens if it was not paused. */
+  async resume(): Promise<void> {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    await this.#process.kill('SIGCONT');
   }
 
   /** Starts it again and waits until it is ready. */
   async start(): Promise<void> {
+    this.isPaused = false;
     await this.#process.restart();
     this.#identity = identifyProcess(this.#process.pid);
     this.isUp = true;
@@ -68,7 +93,7 @@ export class Victim {
     const after = this.#unexpectedEnds.length > 0 ? before : await this.#measure();
     return {
       name: this.name,
-      kills: this.#kills,
+      faults: { ...this.#faults },
       unexpectedEnds: this.#unexpectedEnds,
       memorySlackBytes: this.#probeDirectory === null ? BROKER_MEMORY_SLACK_BYTES : SERVICE_MEMORY_SLACK_BYTES,
       before,
@@ -76,11 +101,15 @@ export class Victim {
     };
   }
 
+  #count(fault: string): void {
+    this.#faults[fault] = (this.#faults[fault] ?? 0) + 1;
+  }
+
   /** Nobody but the scenario ends or starts it: a process that is gone, or is another one, ended by itself. */
   #noteUnexpectedEnd(): void {
     if (!this.isUp) return;
     if (this.#identity !== null && isSameProcessAlive(this.#identity)) return;
-    this.#unexpectedEnds.push(`process ${this.#identity?.pid ?? 0} is gone after ${this.#kills} kills`);
+    this.#unexpectedEnds.push(`process ${this.#identity?.pid ?? 0} is gone after ${this.#faults.killed ?? 0} kills`);
   }
 
   async #measure(): Promise<ProcessCost> {
@@ -119,10 +148,21 @@ export function sumHistories(name: string, histories: readonly ProcessHistory[])
     name,
     before: sum(histories.map(({ before }) => before)),
     after: sum(histories.map(({ after }) => after)),
-    kills: histories.reduce((total, { kills }) => total + kills, 0),
+    faults: sumFaults(histories.map(({ faults }) => faults)),
     memorySlackBytes: histories.reduce((total, { memorySlackBytes }) => total + memorySlackBytes, 0),
     unexpectedEnds: histories.flatMap((history) => history.unexpectedEnds.map((end) => `${history.name}: ${end}`)),
   };
+}
+
+/** For instance `{ killed: 3 }` and `{ killed: 1, paused: 1 }` are `{ killed: 4, paused: 1 }`. */
+function sumFaults(all: readonly ProcessHistory['faults'][]): ProcessHistory['faults'] {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of all.flatMap(Object.entries<number>)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
+function isStopped(pid: number): boolean {
+  return /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
 function readResidentBytes(pid: number): number {

@@ -295,7 +295,7 @@ t.test('what is no violation', async (t) => {
 t.test('I5: recovery in time, nothing ended by itself, nothing grows', async (t) => {
   const calm: ProcessHistory = {
     name: 'auth-service 1',
-    kills: 0,
+    faults: {},
     unexpectedEnds: [],
     memorySlackBytes: SERVICE_MEMORY_SLACK_BYTES,
     before: { descriptors: 30, memoryBytes: 40e6 },

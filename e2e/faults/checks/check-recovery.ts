@@ -15,7 +15,8 @@ export interface ProcessHistory {
   readonly memorySlackBytes: number;
   readonly before: ProcessCost;
   readonly after: ProcessCost;
-  readonly kills: number;
+  /** What was done to it and how often, for instance `{ killed: 8, paused: 1 }`. */
+  readonly faults: Readonly<Record<string, number>>;
   /** Ends that nobody ordered, for instance `code 1`. */
   readonly unexpectedEnds: readonly string[];
 }
