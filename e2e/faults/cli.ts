@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { PROJECT_ROOT } from '@infrasignal/local-stack';
 import { Teardowns } from '@infrasignal/testkit';
 import { chooseSeed, createRandom } from './random.ts';
-import { findMissingSymptoms, formatFaults, formatTable, formatViolations, nameRow, type ReportRow } from './report.ts';
+import { findMissingSymptoms, formatFaults, formatReport, formatViolations, nameRow, type ReportRow } from './report.ts';
 import type { Scenario } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 
@@ -27,7 +27,8 @@ ${scenarios.map(({ id, title }) => `  ${id.padEnd(12)} ${title}`).join('\n')}
 
 A scenario that is not named is not run; without names all are. "F1" also stands for "F1-…".
 The report, and the ledger of every run that failed, are written to e2e/reports/.
-Exit code: 0 everything holds and every broken part was noticed, 1 not so, 2 wrong usage.`;
+What this machine cannot run is reported as skipped, with the reason.
+Exit code: 0 everything that was run holds and every broken part was noticed, 1 not so, 2 wrong usage.`;
 
 interface Settings {
   readonly chosen: readonly Scenario[];
@@ -97,7 +98,7 @@ async function runOne(scenario: Scenario, isControl: boolean, settings: Settings
   const { seed, kills } = settings;
   const context = { t: teardowns, random: createRandom(seed), kills, isFull: true, progress };
   const finish = (result: ReportRow['result'], complaints: readonly string[]): ReportRow => {
-    return { id, title, isControl, durationMs: performance.now() - startedAt, result, complaints };
+    return { id, title, isControl, durationMs: performance.now() - startedAt, result, obstacle: null, complaints };
   };
   activeTeardowns = teardowns;
   try {
@@ -117,6 +118,11 @@ async function runOne(scenario: Scenario, isControl: boolean, settings: Settings
     await teardowns.run();
     activeTeardowns = null;
   }
+}
+
+function toSkippedRow({ id, title }: Scenario, obstacle: string): ReportRow {
+  print(`\n${id}: ${title}\n  skipped: ${obstacle}`);
+  return { id, title, isControl: false, durationMs: 0, result: null, obstacle, complaints: [] };
 }
 
 let activeTeardowns: Teardowns | null = null;
@@ -139,7 +145,7 @@ function writeReport(rows: readonly ReportRow[], { seed, kills, directory }: Set
   });
   writeFileSync(join(directory, 'report.json'), `${JSON.stringify({ seed, kills, rows: entries }, null, 2)}\n`);
   const faults = rows.flatMap((row) => (row.result === null ? [] : [`* ${nameRow(row)}: ${formatFaults(row.result.faults)}`]));
-  const text = `Seed ${seed}, ${kills} kills.\n\n${formatTable(rows)}\n\nFaults injected:\n\n${faults.join('\n')}\n`;
+  const text = `Seed ${seed}, ${kills} kills.\n\n${formatReport(rows)}\n\nFaults injected:\n\n${faults.join('\n')}\n`;
   writeFileSync(join(directory, 'report.md'), text);
 }
 
@@ -153,6 +159,11 @@ async function main(): Promise<number> {
   print(`seed ${settings.seed} (repeat with --seed ${settings.seed})`);
   const rows: ReportRow[] = [];
   for (const scenario of settings.chosen) {
+    const obstacle = (await scenario.findObstacle?.()) ?? null;
+    if (obstacle !== null) {
+      rows.push(toSkippedRow(scenario, obstacle));
+      continue;
+    }
     for (const isControl of settings.hasControls ? [false, true] : [false]) {
       const row = await runOne(scenario, isControl, settings);
       for (const complaint of row.complaints) print(`  ${complaint}`);
@@ -160,7 +171,7 @@ async function main(): Promise<number> {
     }
   }
   writeReport(rows, settings);
-  print(`\n${formatTable(rows)}\n\nseed ${settings.seed}; report in ${settings.directory}`);
+  print(`\n${formatReport(rows)}\n\nseed ${settings.seed}; report in ${settings.directory}`);
   return rows.every(({ complaints }) => complaints.length === 0) ? 0 : 1;
 }
 

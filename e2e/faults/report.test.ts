@@ -3,7 +3,7 @@ import { Ledger } from '@infrasignal/testkit';
 import t from 'tap';
 import type { FaultRunResult } from './fault-run.ts';
 import { chooseSeed, createRandom, pick } from './random.ts';
-import { findMissingSymptoms, formatFaults, formatTable, formatViolations, type ReportRow } from './report.ts';
+import { findMissingSymptoms, formatFaults, formatReport, formatViolations, type ReportRow } from './report.ts';
 
 const result: FaultRunResult = {
   violations: [],
@@ -26,10 +26,10 @@ const result: FaultRunResult = {
   ledger: new Ledger(),
 };
 
-const row: ReportRow = { id: 'F1', title: '', isControl: false, durationMs: 2_000, result, complaints: [] };
+const row: ReportRow = { id: 'F1', title: '', isControl: false, durationMs: 2_000, result, obstacle: null, complaints: [] };
 
 t.test('the table says what held, what did not, and what never got that far', async (t) => {
-  const lines = formatTable([
+  const lines = formatReport([
     row,
     { ...row, complaints: ['I1 …'], result: { ...result, recoveryMs: Infinity } },
     { ...row, isControl: true },
@@ -46,6 +46,13 @@ t.test('the table says what held, what did not, and what never got that far', as
 
 t.test('the faults of a run are told by kind', async (t) => {
   t.equal(formatFaults(result.faults), '2 × auth-service killed, 1 × nats-server paused');
+});
+
+t.test('what this machine cannot run is in the table as skipped, with the reason below it', async (t) => {
+  const skipped: ReportRow = { ...row, id: 'F5', title: 'power cut', result: null, obstacle: 'no loop devices' };
+  const lines = formatReport([row, skipped]).split('\n');
+  t.match(lines[3], /^\| F5 +\| – .* skipped +\|$/);
+  t.same(lines.slice(4), ['', 'Skipped on this machine:', '', '* F5 (power cut): no loop devices']);
 });
 
 t.test('violations are shown up to a limit, and symptoms are looked for in all of them', async (t) => {

@@ -7,8 +7,10 @@ export interface ReportRow {
   readonly title: string;
   readonly isControl: boolean;
   readonly durationMs: number;
-  /** Null: the run itself broke off. */
+  /** Null: it broke off, or was not run at all. */
   readonly result: FaultRunResult | null;
+  /** Why this machine cannot run it; null: it was run. */
+  readonly obstacle: string | null;
   /** What is wrong; empty: as it should be. */
   readonly complaints: readonly string[];
 }
@@ -56,7 +58,7 @@ export function formatFaults(faults: FaultRunResult['faults']): string {
 }
 
 /** A table in Markdown, aligned for a terminal as well. */
-export function formatTable(rows: readonly ReportRow[]): string {
+function formatTable(rows: readonly ReportRow[]): string {
   const cells = [HEADINGS, ...rows.map(toCells)];
   const widths = HEADINGS.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   const toLine = (row: readonly string[]): string =>
@@ -66,16 +68,26 @@ export function formatTable(rows: readonly ReportRow[]): string {
   return [head, rule, ...body].join('\n');
 }
 
+/** The table, and below it what was not run and why. */
+export function formatReport(rows: readonly ReportRow[]): string {
+  const skipped = rows.filter(({ obstacle }) => obstacle !== null);
+  const reasons = skipped.map(({ id, title, obstacle }) => `* ${id} (${title}): ${obstacle}`);
+  return [formatTable(rows), ...(reasons.length === 0 ? [] : [`Skipped on this machine:\n\n${reasons.join('\n')}`])].join('\n\n');
+}
+
 /** For instance `F1`, or `F1 (broken)`. */
 export function nameRow({ id, isControl }: ReportRow): string {
   return isControl ? `${id} (broken)` : id;
 }
 
 function toCells(row: ReportRow): string[] {
-  const { isControl, durationMs, result, complaints } = row;
+  const { isControl, durationMs, result, obstacle, complaints } = row;
   const name = nameRow(row);
   const took = `${(durationMs / 1000).toFixed(0)} s`;
-  if (result === null) return [name, ...Array<string>(HEADINGS.length - 3).fill('–'), took, 'BROKE OFF'];
+  if (result === null) {
+    const verdict = obstacle === null ? 'BROKE OFF' : 'skipped';
+    return [name, ...Array<string>(HEADINGS.length - 3).fill('–'), took, verdict];
+  }
   const { counts, faults, recoveryMs } = result;
   const faultCount = Object.values(faults).reduce((sum, count) => sum + count, 0);
   const numbers = [faultCount, counts.operations].map(String);

@@ -17,6 +17,11 @@ export interface Scenario {
   /** For instance `F1`. */
   readonly id: string;
   readonly title: string;
+  /**
+   * For a scenario that not every machine can run: tries, and says why it cannot be run here; null: it can. Then it is
+   * reported as skipped, with the reason, and never as passed.
+   */
+  readonly findObstacle?: () => Promise<string | null>;
   run(context: ScenarioContext): Promise<FaultRunResult>;
   /** The same with a part that is broken on purpose, by the harness: the checks have to notice. */
   readonly control: NegativeControl;

@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { chooseSeed, createRandom } from './random.ts';
 import { findMissingSymptoms, formatViolations } from './report.ts';
 import type { Scenario } from './scenario.ts';
@@ -19,7 +19,9 @@ export function testScenario(title: string, scenario: Scenario): void {
   const comment = (line: string): void => {
     t.comment(line);
   };
+  const obstacle = scenario.findObstacle?.() ?? Promise.resolve(null);
   t.test(title, { timeout: TIMEOUT_MS }, async (t) => {
+    if (await isSkipped(t, obstacle)) return;
     t.comment(`seed ${seed}: FAULT_SEED=${seed} repeats the random choices`);
     const { violations, counts, faults, figures, recoveryMs } = await scenario.run({
       t,
@@ -34,6 +36,7 @@ export function testScenario(title: string, scenario: Scenario): void {
     t.ok(counts.ok > 0 && counts.frames > 0, 'something was asked and something was received');
   });
   t.test(`${title}; negative control: ${scenario.control.title}`, { timeout: TIMEOUT_MS }, async (t) => {
+    if (await isSkipped(t, obstacle)) return;
     const random = createRandom(seed);
     const { violations } = await scenario.control.run({
       t,
@@ -44,4 +47,11 @@ export function testScenario(title: string, scenario: Scenario): void {
     });
     t.same(findMissingSymptoms(violations, scenario.control.symptoms), [], 'the checks notice it');
   });
+}
+
+/** A test that plans nothing is one that tap reports as skipped, with the reason beside it. */
+async function isSkipped(t: Test, obstacle: Promise<string | null>): Promise<boolean> {
+  const reason = await obstacle;
+  if (reason !== null) t.plan(0, reason);
+  return reason !== null;
 }
