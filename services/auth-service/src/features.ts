@@ -108,7 +108,8 @@ async function createPasswordParts(config: AuthConfig, { db, log, onError }: Fea
           onUnanswered: (error) => log.warn({ err: error }, 'no answer about breaches, passwords are accepted without'),
         });
   const policy = new PasswordPolicy({ lengthMin: config.passwordLengthMin, refusesCommon: !config.isDebug, breaches });
-  return { breaches, hasher: hashQueue.wrap(plainHasher), hashQueue, passwordKinds, policy };
+  const pauseAfterRefusal = (): Promise<void> => plainHasher.pauseAfterRefusal();
+  return { breaches, hasher: hashQueue.wrap(plainHasher), hashQueue, passwordKinds, pauseAfterRefusal, policy };
 }
 
 /** What counts wrong passwords, and what tells operators of attacks. */
@@ -154,13 +155,15 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
   const keyRing = await KeyRing.load({ db, secretKeys, issuer, audience, accessTtlSeconds, rotationDays, onError });
   const refreshTokens = new RefreshTokens(secretKeys);
   const sessionOpener = createSessionOpener(config, keyRing, refreshTokens);
-  const { breaches, hasher, hashQueue, passwordKinds, policy } = await createPasswordParts(config, hooks);
+  const passwordParts = await createPasswordParts(config, hooks);
+  const { breaches, hasher, hashQueue, passwordKinds, pauseAfterRefusal, policy } = passwordParts;
   const region = config.defaultRegion;
   const { securityLog, loginAttempts } = createLoginGuards(config, hooks);
   const sessions = new SessionsService({
     db,
     guardLogin: (applicant, find, tryPassword) => loginAttempts.logIn(applicant, find, tryPassword),
     hasher,
+    pauseAfterRefusal,
     region,
     announceEvent,
     sessionOpener,

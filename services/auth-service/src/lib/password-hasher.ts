@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hash } from '@node-rs/argon2';
 import { classifyPasswordHash } from './password-hash/classify-password-hash.ts';
 import { RefusalWork } from './password-hash/refusal-work.ts';
@@ -24,6 +26,8 @@ export interface Verdict {
 export interface RenewingHasher extends PasswordHasher {
   /** Names anew which kinds of hashes there are, by one hash or more of each; see {@link RefusalWork}. */
   setHashesInUse(passwordHashes: readonly string[]): void;
+  /** To be waited for before a refusal is told: 0 to {@link REFUSAL_PAUSE_MS_MAX} by chance, 0 if all hashes are today's. */
+  pauseAfterRefusal(): Promise<void>;
 }
 
 export interface HasherCost {
@@ -36,6 +40,14 @@ export interface HasherCost {
  * with its marks). Bounds the work before NFC; smaller would refuse what decomposed spellings need.
  */
 export const PASSWORD_TEXT_LENGTH_MAX = 1024;
+
+/**
+ * The work of refusals is equal, their time to about 1 % while there are hashes of several kinds: the same rounds in two
+ * visits to the thread pool, or one hash after another, take up to 1 ms more of 65. Beside a spread of 9 ms that takes a
+ * thousand tries of one number to see, and the limits on attempts stop at 100. A shorter pause would need fewer; a
+ * longer one keeps people waiting who mistyped. All of one kind, refusals are the same to the microsecond anyway.
+ */
+const REFUSAL_PAUSE_MS_MAX = 30;
 
 /** The library's number for Argon2id; its enum is `const` and cannot be imported by isolated modules. */
 const ARGON2ID = 2;
@@ -120,5 +132,8 @@ export async function createPasswordHasher(cost: HasherCost): Promise<RenewingHa
     },
     verifyNothing: (password) => spend(refusalWork.remainderAfter(null), password),
     setHashesInUse: (passwordHashes) => refusalWork.setInUse(passwordHashes),
+    pauseAfterRefusal: async () => {
+      if (refusalWork.isMixed) await sleep(randomInt(REFUSAL_PAUSE_MS_MAX + 1));
+    },
   };
 }

@@ -44,8 +44,10 @@ t.test('A11 a refusal is the same work for every account, whatever kind of hash 
     t.same(sum([done, ...refusals.remainderAfter(done)]), whole, hash.slice(0, 40));
   }
   t.same(sum([today, ...refusals.remainderAfter(today)]), whole);
+  t.equal(refusals.isMixed, true, 'the order differs with what was checked first: a pause by chance blurs it');
 
   refusals.setInUse([]);
+  t.equal(refusals.isMixed, false, 'one computation, always the same: nothing to blur');
   t.same(sum(refusals.remainderAfter(null)), { [today.kind.name]: 1 }, 'when the last old hash is gone');
 });
 

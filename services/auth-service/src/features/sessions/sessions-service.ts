@@ -55,6 +55,8 @@ export interface SessionsDependencies {
     tryPassword: (candidate: LoginCandidate | null, forgetFailures: ForgetFailures) => Promise<OpenedSession | null>,
   ) => Promise<OpenedSession | null>;
   readonly hasher: QueuedHasher;
+  /** Blurs what is left of the difference between refusals. */
+  readonly pauseAfterRefusal: () => Promise<void>;
   readonly sessionOpener: SessionOpener;
   readonly refreshTokens: RefreshTokens;
   readonly verifier: AccessTokenVerifier;
@@ -102,7 +104,7 @@ export class SessionsService {
 
   /**
    * Checks a password and opens a session. Unknown number, wrong password, disabled account and an account without a
-   * password are one answer after one verification's time, so that none can be told from another.
+   * password are one answer after the same work, so that none can be told from another.
    * @throws ProblemError invalid_request (a number that cannot be one), invalid_credentials, throttled,
    *   service_unavailable
    */
@@ -119,7 +121,12 @@ export class SessionsService {
       selectLoginCandidate(phoneNumberE164),
       (candidate, forgetFailures) => this.#tryPassword(candidate, password, { phoneNumberE164, hasher, origin, forgetFailures }),
     );
-    if (opened === null) throw new ProblemError(sessionErrors.invalid_credentials);
+    if (opened === null) {
+      // The pause computes nothing: nobody else's hash has to wait for it.
+      place.release();
+      await this.#dependencies.pauseAfterRefusal();
+      throw new ProblemError(sessionErrors.invalid_credentials);
+    }
     announceEvent();
     return opened;
   }

@@ -29,6 +29,11 @@ export class RefusalWork {
     this.#inUse = inUse;
   }
 
+  /** True while other kinds are in use than ours: refusals are then the same work, but not in the same order. */
+  get isMixed(): boolean {
+    return this.#inUse.size > 1;
+  }
+
   /** What a refusal owes after this work. A kind that was not known to be in use is from now on. */
   remainderAfter(done: Work | null): Work[] {
     if (done !== null && (this.#inUse.get(done.kind.name)?.amount ?? 0) < done.amount) {
