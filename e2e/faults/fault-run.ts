@@ -103,7 +103,7 @@ export class FaultRun {
     this.#options = options;
     this.stack = stack;
     this.ledger = new Ledger();
-    this.api = new AccountApi({ urls: stack.auths.map(({ url }) => url), ledger: this.ledger });
+    this.api = new AccountApi({ urls: stack.authUrls, ledger: this.ledger });
     this.auths = stack.auths.map((process, at) => new Victim(`auth-service ${at + 1}`, process, probeDirectory));
     this.notifies = stack.notifies.map((process, at) => new Victim(`notify-service ${at + 1}`, process, probeDirectory));
     this.broker = new Victim('nats-server', stack.nats, null);
@@ -119,6 +119,7 @@ export class FaultRun {
     };
     const stack = await startTestStack(t, {
       hasGateway: false,
+      random: options.random,
       ...options.stack,
       authEnv: { ...probe, ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS), ...options.stack?.authEnv },
       // The public feed is open on the sockets' side only: auth-service is as it is in production.
@@ -265,7 +266,7 @@ export class FaultRun {
   #addSocket(name: string, userId: number | null, access: string | null): void {
     const { random, chooseAfter } = this.#options;
     const record = this.ledger.addClient(name, userId);
-    const urls = this.stack.notifies.map(({ url }) => url);
+    const urls = this.stack.notifyUrls;
     this.sockets.push(
       new EventSocket({ urls, access, record, random, ...(chooseAfter === undefined ? {} : { chooseAfter }) }),
     );

@@ -1,5 +1,5 @@
 import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
-import { readStream, startFaultProxy, waitFor, type FaultProxy, type TestContext } from '@infrasignal/testkit';
+import { readStream, waitFor, type FaultProxy, type TestContext } from '@infrasignal/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,14 +27,8 @@ interface Scene {
 }
 
 async function set(t: TestContext, options: FaultRunOptions): Promise<Scene> {
-  let proxy: FaultProxy | undefined;
-  const interposeDatabase = async (databaseUrl: string): Promise<string> => {
-    const url = new URL(databaseUrl);
-    proxy = await startFaultProxy(t, { port: Number(url.port) });
-    url.port = String(proxy.port);
-    return url.href;
-  };
-  const run = await FaultRun.set(t, { users: 10, ratePerSecond: 0, ...options, stack: { interposeDatabase } });
+  const run = await FaultRun.set(t, { users: 10, ratePerSecond: 0, ...options, stack: { links: ['authToDatabase'] } });
+  const [proxy] = run.stack.links.authToDatabase;
   if (proxy === undefined) throw new Error('nothing was put in front of the database');
   return { run, proxy };
 }

@@ -17,7 +17,16 @@ export { parseScrape, scrape, type Scrape } from './scrape.ts';
 export type { TestContext } from './test-context.ts';
 export { AccountApi, type Account, type AccountApiOptions } from './account-api.ts';
 export { EventSocket, type EventSocketOptions } from './event-socket.ts';
-export { startFaultProxy, type FaultProxy, type ProxyRule, type ProxyVerdict } from './fault-proxy.ts';
+export {
+  startFaultProxy,
+  type Direction,
+  type FaultProxy,
+  type FaultProxyOptions,
+  type ProxyRule,
+  type ProxyVerdict,
+} from './fault-proxy.ts';
+export type { NetworkConditions } from './fault-pipe.ts';
+export { LINK_NAMES, type LinkName, type StackLinks } from './stack-links.ts';
 export {
   Ledger,
   nowMs,

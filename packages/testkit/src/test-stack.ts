@@ -2,6 +2,7 @@ import { findFreePort } from '@infrasignal/local-stack';
 import { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
 import { ROOMY_NOTIFY_LIMITS } from './notify-limits.ts';
 import { startServiceProcess, type ServiceProcess } from './service-process.ts';
+import { StackLinks, type LinkName } from './stack-links.ts';
 import type { TestContext } from './test-context.ts';
 import { createDurableDatabase, createTestDatabase, type TestDatabase } from './test-database.ts';
 import { startTestNats, type TestNats } from './test-nats.ts';
@@ -19,8 +20,10 @@ export interface TestStackOptions {
   readonly notifyEnv?: Record<string, string>;
   /** True for figures: a PostgreSQL of its own that waits for the disk at each commit. Default false. */
   readonly isDatabaseDurable?: boolean;
-  /** Stands between auth-service and its database: gets the real URL, returns the one to use. */
-  readonly interposeDatabase?: (databaseUrl: string) => Promise<string>;
+  /** Between which parts a proxy stands that can get in between or be a bad network; none by default. */
+  readonly links?: readonly LinkName[];
+  /** For the choices of those proxies. */
+  readonly random?: () => number;
 }
 
 export interface TestStack {
@@ -33,6 +36,11 @@ export interface TestStack {
   readonly gateway: ServiceProcess | null;
   readonly database: TestDatabase;
   readonly nats: TestNats;
+  /** The proxies that were asked for with `links`. */
+  readonly links: StackLinks;
+  /** Where clients that go past the gateway reach each instance: through its link, if it has one. */
+  readonly authUrls: readonly string[];
+  readonly notifyUrls: readonly string[];
 }
 
 /** Hashes that cost next to nothing: what is tested here is not how hard they are to guess. */
@@ -49,28 +57,29 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const createDatabase = options.isDatabaseDurable === true ? createDurableDatabase : createTestDatabase;
   const [database, nats, gatewayPort] = await Promise.all([createDatabase(t), startTestNats(t), findFreePort()]);
   const url = `http://localhost:${gatewayPort}`;
-  const databaseUrl = (await options.interposeDatabase?.(database.url)) ?? database.url;
-  const common = { NATS_URL: nats.url, DEBUG: String(isDebug) };
-  const startAuth = (): Promise<ServiceProcess> =>
+  const links = new StackLinks(t, options);
+  const startAuth = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
       entry: 'services/auth-service/src/server.ts',
       env: {
-        ...common,
         ...CHEAP_HASHES,
         ...ROOMY_AUTH_LIMITS,
-        DATABASE_URL: databaseUrl,
+        DEBUG: String(isDebug),
+        NATS_URL: await links.lead('authToBroker', nats.url),
+        DATABASE_URL: await links.lead('authToDatabase', database.url),
         SECRET_KEY,
         ...options.authEnv,
       },
     });
   const auths = await startMany(options.authInstances ?? 1, startAuth);
   const auth = first(auths);
-  const startNotify = (): Promise<ServiceProcess> =>
+  const startNotify = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
       entry: 'services/notify-service/src/server.ts',
       env: {
-        ...common,
-        JWKS_URL: `${auth.url}/.well-known/jwks.json`,
+        DEBUG: String(isDebug),
+        NATS_URL: await links.lead('notifyToBroker', nats.url),
+        JWKS_URL: await links.lead('notifyToAuth', `${auth.url}/.well-known/jwks.json`),
         ALLOWED_ORIGINS: `${url},http://127.0.0.1:${gatewayPort}`,
         ...ROOMY_NOTIFY_LIMITS,
         ...options.notifyEnv,
@@ -79,7 +88,10 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const notifies = await startMany(options.notifyInstances ?? 1, startNotify);
   const notify = first(notifies);
   const gateway = hasGateway ? await startGatewayProcess(t, gatewayPort, auth, notify) : null;
-  return { url: gateway === null ? auth.url : url, auths, notifies, auth, notify, gateway, database, nats };
+  const authUrls = await links.leadEach('clientsToAuth', auths);
+  const notifyUrls = await links.leadEach('clientsToNotify', notifies);
+  const parts = { auths, notifies, auth, notify, gateway, database, nats };
+  return { url: gateway === null ? auth.url : url, ...parts, links, authUrls, notifyUrls };
 }
 
 function startGatewayProcess(
