@@ -2,6 +2,7 @@ import type { AccessTokenClaims } from '@infrasignal/shared';
 import { InvalidTokenError, type AccessTokenVerifier, type JwksKeySource } from '@infrasignal/token-verifier';
 import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
+import type { Timers } from '../lib/timers.ts';
 import type { EventConsumer } from '../relay/event-consumer.ts';
 import { checkOrigin, invalidToken, missingToken, notReady } from './handshake.ts';
 import type { GatewayStats } from './gateway-stats.ts';
@@ -18,6 +19,7 @@ export interface AdmissionControlOptions {
   readonly stats: GatewayStats;
   readonly consumer: Pick<EventConsumer, 'isReady'>;
   readonly hub: Pick<Hub, 'isRevoked'>;
+  readonly timers: Pick<Timers, 'timeOfDay'>;
   readonly allowedOrigins: readonly string[];
   /** DEBUG's public feed: who brings no token hears everything. */
   readonly hasPublicFeed: boolean;
@@ -84,9 +86,9 @@ export class AdmissionControl {
 
   /** As `verify`, without the signature check when a ticket says that it was done. A ticket that does not is no error. */
   async #verifyWithTicket(token: string, ticket: string | null): Promise<AccessTokenClaims> {
-    const { keys, stats, tickets } = this.#options;
+    const { keys, stats, tickets, timers } = this.#options;
     if (ticket === null) return this.verify(token);
-    const verified = tickets.isFor(token, ticket) ? readVerifiedToken(token, Date.now()) : null;
+    const verified = tickets.isFor(token, ticket) ? readVerifiedToken(token, timers.timeOfDay()) : null;
     // A key that was withdrawn takes the tokens that it signed along.
     const isGood = verified !== null && (await keys.find(verified.kid)) !== null;
     increment(stats.tickets, isGood ? 'accepted' : 'unknown');

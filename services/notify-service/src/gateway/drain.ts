@@ -1,5 +1,6 @@
 import type { Connection } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
+import type { Timers } from '../lib/timers.ts';
 
 /** Sockets are closed in steps of this length. Longer, and each step is a small storm; shorter only costs timers. */
 const STEP_MS = 100;
@@ -39,10 +40,10 @@ export function planDrain(sockets: number, graceMs: number, socketsPerSecond: nu
 }
 
 /** Sends every connection of a node to the others, at a pace, and ends when all are gone or time is up. */
-export async function drain(hub: Hub, plan: DrainPlan): Promise<void> {
+export async function drain(hub: Hub, plan: DrainPlan, timers: Timers): Promise<void> {
   const farewell = { type: 'reconnect', window_ms: plan.windowMs };
   await new Promise<void>((resolve) => {
-    const timer = setInterval(step, STEP_MS);
+    const stop = timers.every(STEP_MS, step);
     step();
 
     function step(): void {
@@ -50,16 +51,17 @@ export async function drain(hub: Hub, plan: DrainPlan): Promise<void> {
         hub.sendAway(connection, connection.port.encode(farewell));
       }
       if (chooseNext(hub.connections, 1).length > 0) return;
-      clearInterval(timer);
+      stop();
       resolve();
     }
   });
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, plan.answerMs);
+  await new Promise<void>((resolve) => {
+    const cancel = timers.after(plan.answerMs, resolve);
+    void hub.whenEmpty().then(() => {
+      cancel();
+      resolve();
+    });
   });
-  await Promise.race([hub.whenEmpty(), timeout]);
-  clearTimeout(timer);
   hub.terminateAll();
 }
 

@@ -10,6 +10,7 @@ import type { Config } from '../config.ts';
 import type { Connection } from '../hub/connection.ts';
 import { increment } from '../hub/hub-stats.ts';
 import { UserSockets } from '../hub/user-sockets.ts';
+import { systemTimers as timers } from '../lib/timers.ts';
 import { AdmissionControl } from './admission.ts';
 import { drain, planDrain } from './drain.ts';
 import { EventLoopWatch } from './event-loop-watch.ts';
@@ -68,11 +69,11 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
   const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, presence, userResume } = app;
   const stats = createGatewayStats();
   const tickets = new ReconnectTickets(config.ticketKeys);
-  const now = (): number => performance.now();
   return {
     hub,
     stats,
     tickets,
+    timers,
     presence,
     log,
     joiner: new Joiner({
@@ -88,15 +89,16 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
       tickets,
       hub,
       stats,
+      timers,
       allowedOrigins: config.allowedOrigins,
       hasPublicFeed: config.isDebug,
     }),
-    gate: new LoadGate({ ...config, sockets: hub, eventLoop, now }),
+    gate: new LoadGate({ ...config, sockets: hub, eventLoop, now: timers.now }),
     userSockets: new UserSockets<Connection>({
       limit: config.socketsPerUserMax,
       nodeId: randomUUID(),
-      clock: { now },
-      timeOfDay: Date.now,
+      clock: timers,
+      timeOfDay: timers.timeOfDay,
       evict: (connection) => {
         sendError(hub, connection, 'too_many_sockets', false);
         hub.close(connection, closeCodes.tooManySockets);
@@ -142,7 +144,7 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
       admission.close();
       const plan = planDrain(hub.size, config.shutdownGraceSeconds * 1_000, config.drainSocketsPerSecond);
       app.log.info({ sockets: hub.size, ...plan }, 'closing sockets');
-      void drain(hub, plan).finally(done);
+      void drain(hub, plan, timers).finally(done);
     },
   });
 

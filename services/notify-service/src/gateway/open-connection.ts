@@ -5,6 +5,7 @@ import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
 import type { Frame, SocketPort, Variant } from '../hub/ports.ts';
 import type { UserSockets } from '../hub/user-sockets.ts';
+import type { Timers } from '../lib/timers.ts';
 import type { PresenceDesk } from '../presence/presence-desk.ts';
 import { JoinAbandonedError } from '../relay/resume.ts';
 import type { AdmissionControl } from './admission.ts';
@@ -24,6 +25,7 @@ export interface ConnectionContext {
   readonly userSockets: UserSockets<Connection>;
   readonly presence: PresenceDesk;
   readonly stats: GatewayStats;
+  readonly timers: Pick<Timers, 'timeOfDay'>;
   readonly log: FastifyBaseLogger;
 }
 
@@ -46,7 +48,7 @@ export function openConnection(
   listener: Listener,
   after: string | null,
 ): Connection {
-  const { gate, hub, presence, stats, userSockets } = context;
+  const { gate, hub, presence, stats, timers, userSockets } = context;
   const { address, audience, expiresAtMs, hasControlFrames, sessionId, userId } = listener;
   const leave = gate.enter(address);
   increment(stats.connections, variant);
@@ -56,7 +58,7 @@ export function openConnection(
     variant,
     port,
     isResumable: hasControlFrames,
-    expiry: expiresAtMs === null ? null : expiryOf(port, hasControlFrames, expiresAtMs),
+    expiry: expiresAtMs === null ? null : expiryOf(port, hasControlFrames, expiresAtMs, timers.timeOfDay()),
     onGone: () => {
       leave();
       presence.gone(connection, listener);
@@ -71,10 +73,10 @@ export function openConnection(
 }
 
 /** The end of a right to listen as the hub needs it, with the warning for those who understand it. */
-export function expiryOf(port: SocketPort, hasControlFrames: boolean, expiresAtMs: number): Expiry {
+export function expiryOf(port: SocketPort, hasControlFrames: boolean, expiresAtMs: number, nowMs: number): Expiry {
   const warning = (): Frame =>
     port.encode({ type: 'token_expiring', expires_at: new Date(expiresAtMs).toISOString() });
-  return { inMs: expiresAtMs - Date.now(), warning: hasControlFrames ? warning : null };
+  return { inMs: expiresAtMs - nowMs, warning: hasControlFrames ? warning : null };
 }
 
 /** Tells a client what was not done; old clients know no errors. */

@@ -52,7 +52,7 @@ export class TokenRenewal {
   }
 
   #apply(access: string, claims: AccessTokenClaims): void {
-    const { hub, stats, tickets } = this.#context;
+    const { hub, stats, tickets, timers } = this.#context;
     const connection = this.#connection;
     const { audience, sessionId, userId } = this.#listener;
     // Among other reasons, because the session ended: the hub closes its sockets at that moment.
@@ -69,7 +69,7 @@ export class TokenRenewal {
     }
     // An older token, sent late, takes nothing away.
     this.#expiresAtMs = Math.max(this.#expiresAtMs, claims.exp * 1_000);
-    hub.renew(connection, expiryOf(connection.port, true, this.#expiresAtMs));
+    hub.renew(connection, expiryOf(connection.port, true, this.#expiresAtMs, timers.timeOfDay()));
     increment(stats.renewals, 'renewed');
     const frame: AuthenticatedFrame = {
       type: 'authenticated',

@@ -8,7 +8,10 @@ import { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
 import type { HubEvent, HubTimings } from '../hub/ports.ts';
 import { TimingWheel } from '../hub/timing-wheel.ts';
+import { systemTimers as timers } from '../lib/timers.ts';
 import { metrics } from '../metrics.ts';
+import { createBrokerConsumer } from '../relay/broker-consumer.ts';
+import { ConsumerEpoch } from '../relay/consumer-epoch.ts';
 import { EventConsumer } from '../relay/event-consumer.ts';
 import { EventDecoder } from '../relay/event-decoder.ts';
 import { FeedResume } from '../relay/feed-resume.ts';
@@ -36,8 +39,6 @@ const RESUME_DURATION_MS_MAX = 10_000;
 /** 16 MiB of stored events, some 40,000 of the usual size, which take about three times as much memory. */
 const RECENT_BYTES_MAX = 16_777_216;
 
-const clock = { now: (): number => performance.now() };
-
 declare module 'fastify' {
   interface FastifyInstance {
     broker: Broker;
@@ -54,7 +55,7 @@ declare module 'fastify' {
 
 /** From the commit to now. The database's clock may be ahead of ours: less than nothing is nothing. */
 function secondsSince({ committedAtMs }: HubEvent): number {
-  return Math.max(0, Date.now() - committedAtMs) / 1_000;
+  return Math.max(0, timers.timeOfDay() - committedAtMs) / 1_000;
 }
 
 function createTimings(registry: MetricRegistry): HubTimings {
@@ -71,14 +72,14 @@ function createTimings(registry: MetricRegistry): HubTimings {
 }
 
 function createHub(config: Config, timings: HubTimings): { hub: Hub; stop: () => void } {
-  const wheel = new TimingWheel({ tickMs: WHEEL_TICK_MS, slots: WHEEL_SLOTS, nowMs: clock.now() });
-  const timer = setInterval(() => {
-    wheel.advance(clock.now());
-  }, WHEEL_TICK_MS);
+  const wheel = new TimingWheel({ tickMs: WHEEL_TICK_MS, slots: WHEEL_SLOTS, nowMs: timers.now() });
+  const stop = timers.every(WHEEL_TICK_MS, () => {
+    wheel.advance(timers.now());
+  });
   const hub = new Hub({
-    clock,
+    clock: timers,
     // After everything that has arrived was looked at: what is due to one socket then goes out in one write.
-    schedule: (task) => setImmediate(task),
+    schedule: timers.soon,
     wheel,
     pingIntervalMs: config.pingIntervalSeconds * 1_000,
     pongTimeoutMs: config.pongTimeoutSeconds * 1_000,
@@ -88,12 +89,7 @@ function createHub(config: Config, timings: HubTimings): { hub: Hub; stop: () =>
     revocationLifeMs: REVOCATION_LIFE_MS,
     timings,
   });
-  return {
-    hub,
-    stop: () => {
-      clearInterval(timer);
-    },
-  };
+  return { hub, stop };
 }
 
 async function realtime(app: FastifyInstance, { config }: { readonly config: Config }): Promise<void> {
@@ -109,10 +105,20 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
     eventsMax: config.recentEventsMax,
     bytesMax: RECENT_BYTES_MAX,
     ageMsMax: EVENT_RETENTION_SECONDS * 1_000,
-    now: Date.now,
+    now: timers.timeOfDay,
   });
-  const consumer = new EventConsumer({ broker, reader, decoder, hub, recent, log });
-  const sharedReader = new SharedReader({ reader, decoder, recent, stats: readStats, clock });
+  const consumer = new EventConsumer({
+    broker,
+    reader,
+    openEpoch: async (connection, start, filter) =>
+      new ConsumerEpoch(await createBrokerConsumer(connection, start, filter), timers),
+    decoder,
+    hub,
+    recent,
+    timers,
+    log,
+  });
+  const sharedReader = new SharedReader({ reader, decoder, recent, stats: readStats, clock: timers });
   const limits = {
     eventsMax: config.resumeEventsMax,
     bytesMax: RESUME_BYTES_MAX,
@@ -124,10 +130,10 @@ async function realtime(app: FastifyInstance, { config }: { readonly config: Con
   app.decorate('sharedReader', sharedReader);
   app.decorate('streamReader', reader);
   app.decorate('readStats', readStats);
-  const ownResume = new OwnResume(sharedReader, hub, limits);
+  const ownResume = new OwnResume({ reader: sharedReader, hub, limits, clock: timers });
   app.decorate('ownResume', ownResume);
   app.decorate('userResume', new UserResume({ ownResume, reader: sharedReader, hub }));
-  app.decorate('feedResume', new FeedResume(sharedReader, limits));
+  app.decorate('feedResume', new FeedResume({ reader: sharedReader, limits, clock: timers }));
   // A node that does not see new events must get no new sockets; those it has are kept, for it will see them again.
   app.addReadinessCheck('events', () => (consumer.isReady ? null : 'no live consumer of the event stream'));
   app.addHook('onReady', async () => {

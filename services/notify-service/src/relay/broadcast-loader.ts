@@ -1,5 +1,5 @@
 import { ALL_BROADCASTS } from '@infrasignal/shared';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { OpenEpoch } from './consumer-epoch.ts';
 import { readPast } from './past-reader.ts';
 import type { StreamMessage } from './stream-message.ts';
 
@@ -10,11 +10,11 @@ import type { StreamMessage } from './stream-message.ts';
  * @throws Error when they could not be read to the end: a node that does not know them can tell nobody what they missed
  */
 export async function loadBroadcasts(
-  connection: NatsConnection,
+  openEpoch: OpenEpoch,
   throughSequence: number,
   onMessage: (message: StreamMessage) => void,
 ): Promise<void> {
-  await readPast(connection, { fromTimeMs: null }, ALL_BROADCASTS, (message) => {
+  await readPast(openEpoch, { fromTimeMs: null }, ALL_BROADCASTS, (message) => {
     if (message.sequence <= throughSequence) onMessage(message);
     return message.sequence >= throughSequence;
   });

@@ -1,38 +1,6 @@
-import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
-import {
-  AckPolicy,
-  DeliverPolicy,
-  jetstream,
-  type ConsumerConfig,
-  type ConsumerInfo,
-  type ConsumerMessages,
-  type ConsumerNotification,
-  type JetStreamClient,
-  type JsMsg,
-} from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { Timers } from '../lib/timers.ts';
 import { SlicedQueue } from './sliced-queue.ts';
 import type { StreamMessage } from './stream-message.ts';
-
-const NANOSECONDS_PER_MS = 1_000_000;
-
-/** The broker forgets a consumer that nobody pulls from after this long: what a killed node leaves behind. */
-const INACTIVE_THRESHOLD_MS = 30_000;
-
-/**
- * A pull request lives one second and is answered by a heartbeat every half second. With the library's defaults
- * (30 s) a consumer stood still for up to 45 s after eight quick restarts of the broker.
- */
-const PULL_EXPIRES_MS = 1_000;
-const PULL_HEARTBEAT_MS = 500;
-
-/** Messages asked for ahead: enough to keep the connection full at 50,000 a second, half a megabyte of memory. */
-const PULL_MESSAGES_MAX = 1_000;
-
-const REQUEST_TIMEOUT_MS = 2_000;
-
-const clock = { now: (): number => performance.now() };
-const schedule = (task: () => void): unknown => setImmediate(task);
 
 /** Why a consumer was given up: a short, stable word for counters and logs. */
 export type EpochEnd =
@@ -46,23 +14,34 @@ export type EpochEnd =
 
 export type EpochStart = { readonly fromSequence: number } | { readonly fromTimeMs: number | null };
 
-function deliverFrom(start: EpochStart): Partial<ConsumerConfig> {
-  if ('fromSequence' in start) {
-    return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: start.fromSequence };
-  }
-  if (start.fromTimeMs === null) return { deliver_policy: DeliverPolicy.All };
-  return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(start.fromTimeMs).toISOString() };
+/** A message, and how many this consumer has delivered with it. */
+export interface Delivery {
+  readonly message: StreamMessage;
+  readonly deliverySequence: number;
 }
 
-/** What the library reports and then tries to live with. */
-const DOUBTS: Readonly<Partial<Record<ConsumerNotification['type'], EpochEnd>>> = {
-  heartbeats_missed: 'heartbeats_missed',
-  consumer_not_found: 'consumer_gone',
-  consumer_deleted: 'consumer_gone',
-  stream_not_found: 'consumer_gone',
-  no_responders: 'consumer_gone',
-  exceeded_limits: 'consumer_gone',
-};
+/** A consumer as the broker keeps it, for as long as nothing goes wrong. */
+export interface BrokerConsumer {
+  /** The position after which delivery starts. */
+  readonly startsAfter: number;
+  /** Messages that were already there to be delivered. */
+  readonly pendingAtStart: number;
+  /** Starts the delivery. @param onDoubt told when messages may be missing, or none will come any more */
+  read(onDelivery: (delivery: Delivery) => void, onDoubt: (reason: EpochEnd) => void): Promise<void>;
+  /** Nothing more is asked for. */
+  stop(): void;
+  /** The broker forgets it. */
+  delete(): Promise<void>;
+}
+
+/**
+ * Opens an epoch, not yet reading.
+ *
+ * @param filter only these subjects; null for all. Without it a jump in positions is a loss for certain, because the
+ * stream holds nothing but user events; so the reading that must miss nothing has none.
+ * @throws whatever the broker answers: no such stream, no answer in time.
+ */
+export type OpenEpoch = (start: EpochStart, filter: string | null) => Promise<ConsumerEpoch>;
 
 /**
  * One consumer of ours on the broker, from its creation to the first doubt. It never heals itself: a consumer that
@@ -76,101 +55,61 @@ export class ConsumerEpoch {
   readonly startsAfter: number;
   /** Messages that were already there to be delivered. */
   readonly pendingAtStart: number;
-  readonly #client: JetStreamClient;
-  readonly #info: ConsumerInfo;
-  #messages: ConsumerMessages | null = null;
+  readonly #consumer: BrokerConsumer;
+  readonly #timers: Timers;
   #queue: SlicedQueue<StreamMessage> | null = null;
   #resolveEnded: (end: EpochEnd) => void = () => undefined;
   #isOver = false;
   #deliveries = 0;
   #lastSequence: number;
 
-  private constructor(client: JetStreamClient, info: ConsumerInfo) {
-    this.#client = client;
-    this.#info = info;
-    this.startsAfter = info.delivered.stream_seq;
-    this.pendingAtStart = info.num_pending;
+  constructor(consumer: BrokerConsumer, timers: Timers) {
+    this.#consumer = consumer;
+    this.#timers = timers;
+    this.startsAfter = consumer.startsAfter;
+    this.pendingAtStart = consumer.pendingAtStart;
     this.#lastSequence = this.startsAfter;
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
   }
 
-  /**
-   * Creates a consumer on the broker, not yet reading.
-   *
-   * @param filter only these subjects. Without it a jump in positions is a loss for certain, because the stream holds
-   * nothing but user events; so the reading that must miss nothing has none.
-   * @throws whatever the broker answers: no such stream, no answer in time.
-   */
-  static async open(connection: NatsConnection, start: EpochStart, filter?: string): Promise<ConsumerEpoch> {
-    const client = jetstream(connection, { timeout: REQUEST_TIMEOUT_MS });
-    const manager = await client.jetstreamManager(false);
-    const info = await manager.consumers.add(EVENTS_STREAM_NAME, {
-      ack_policy: AckPolicy.None,
-      mem_storage: true,
-      inactive_threshold: INACTIVE_THRESHOLD_MS * NANOSECONDS_PER_MS,
-      ...(filter === undefined ? {} : { filter_subject: filter }),
-      ...deliverFrom(start),
-    });
-    return new ConsumerEpoch(client, info);
-  }
-
   /** Starts reading: messages come in stream order, each once. */
   async read(onMessage: (message: StreamMessage) => void): Promise<void> {
     if (this.#isOver) return;
-    const queue = new SlicedQueue(clock, schedule, onMessage);
+    const { soon } = this.#timers;
+    const queue = new SlicedQueue(this.#timers, soon, onMessage);
     this.#queue = queue;
-    this.#messages = await this.#client.consumers.getConsumerFromInfo(this.#info).consume({
-      max_messages: PULL_MESSAGES_MAX,
-      expires: PULL_EXPIRES_MS,
-      idle_heartbeat: PULL_HEARTBEAT_MS,
-      callback: (message) => {
-        this.#receive(message, queue);
+    await this.#consumer.read(
+      (delivery) => {
+        this.#receive(delivery, queue);
       },
-    });
-    void this.#watch(this.#messages);
+      (reason) => {
+        this.end(reason);
+      },
+    );
   }
 
   /** Ends the epoch; the first reason counts. */
   end(reason: EpochEnd): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#messages?.stop();
+    this.#consumer.stop();
     // It was not read: the next epoch begins with it.
     this.#queue?.clear();
     // Best effort: on a broken connection it fails, and the broker forgets an idle consumer by itself.
-    if (reason !== 'disconnected') this.#deleteConsumer().catch(() => undefined);
+    if (reason !== 'disconnected') this.#consumer.delete().catch(() => undefined);
     this.#resolveEnded(reason);
   }
 
-  async #deleteConsumer(): Promise<void> {
-    const manager = await this.#client.jetstreamManager(false);
-    await manager.consumers.delete(EVENTS_STREAM_NAME, this.#info.name);
-  }
-
-  #receive(message: JsMsg, queue: SlicedQueue<StreamMessage>): void {
+  #receive({ deliverySequence, message }: Delivery, queue: SlicedQueue<StreamMessage>): void {
     if (this.#isOver) return;
-    const { deliverySequence, streamSequence, timestampNanos } = message.info;
     this.#deliveries += 1;
-    if (deliverySequence !== this.#deliveries || streamSequence <= this.#lastSequence) {
+    if (deliverySequence !== this.#deliveries || message.sequence <= this.#lastSequence) {
       this.end('delivery_gap');
       return;
     }
-    this.#lastSequence = streamSequence;
-    queue.add({
-      subject: message.subject,
-      data: message.data,
-      sequence: streamSequence,
-      storedAtMs: Math.floor(timestampNanos / NANOSECONDS_PER_MS),
-    });
-  }
-
-  async #watch(messages: ConsumerMessages): Promise<void> {
-    for await (const notification of messages.status()) {
-      const reason = DOUBTS[notification.type];
-      if (reason !== undefined) this.end(reason);
-    }
-    this.end('consumer_gone');
+    this.#lastSequence = message.sequence;
+    queue.add(message);
   }
 }

@@ -4,9 +4,10 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Hub } from '../hub/hub.ts';
 import { increment } from '../hub/hub-stats.ts';
+import type { Timers } from '../lib/timers.ts';
 import { loadBroadcasts } from './broadcast-loader.ts';
 import { settleOrAbort } from './abortable.ts';
-import { ConsumerEpoch, type EpochEnd } from './consumer-epoch.ts';
+import type { ConsumerEpoch, EpochEnd, EpochStart, OpenEpoch } from './consumer-epoch.ts';
 import type { EventDecoder } from './event-decoder.ts';
 import { loadRevocations } from './revocation-loader.ts';
 import { loadRecentEvents } from './recent-loader.ts';
@@ -15,7 +16,7 @@ import { chooseResumePoint, type ReadPlace } from './resume-point.ts';
 import { createRelayStats, type RelayStats } from './relay-stats.ts';
 import { StreamFollower, type StreamFollowerOptions } from './stream-follower.ts';
 import type { StreamMessage } from './stream-message.ts';
-import type { StreamReader, StreamState } from './stream-reader.ts';
+import type { StreamReads, StreamState } from './stream-reader.ts';
 import { StreamWatchdog } from './stream-watchdog.ts';
 
 /** Attempts to open a consumer are this far apart: at first at once (the broker is just starting), then calmly. */
@@ -23,12 +24,15 @@ const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 1_000;
 
 export interface EventConsumerOptions {
-  readonly broker: Broker;
-  readonly reader: StreamReader;
+  readonly broker: Pick<Broker, 'connection' | 'onConnected' | 'onDisconnected'>;
+  readonly reader: StreamReads;
+  /** Opens a consumer on a connection, not yet reading. @throws whatever the broker answers */
+  readonly openEpoch: (connection: NatsConnection, start: EpochStart, filter: string | null) => Promise<ConsumerEpoch>;
   readonly decoder: EventDecoder;
   readonly hub: StreamFollowerOptions['hub'] & Pick<Hub, 'revoke'>;
   /** Filled as the reading goes on. */
   readonly recent: RecentEvents;
+  readonly timers: Timers;
   readonly log: FastifyBaseLogger;
 }
 
@@ -57,10 +61,10 @@ export class EventConsumer {
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: EventConsumerOptions) {
-    const { decoder, hub, log, recent } = options;
+    const { decoder, hub, log, reader, recent, timers } = options;
     this.#options = options;
     this.#follower = new StreamFollower({ decoder, hub, log, recent, stats: this.stats });
-    this.#watchdog = new StreamWatchdog(options.reader);
+    this.#watchdog = new StreamWatchdog(reader, timers);
   }
 
   /** True while new events reach this node: a consumer is live, and no recovery is under way. */
@@ -102,18 +106,18 @@ export class EventConsumer {
   }
 
   async #run(): Promise<void> {
-    const { broker, log } = this.#options;
+    const { broker, log, timers } = this.#options;
     let retryMs = RETRY_MIN_MS;
     while (!this.#isStopped) {
       const { connection } = broker;
-      const startedAtMs = performance.now();
+      const startedAtMs = timers.now();
       try {
         if (connection !== null) await this.#live(connection);
       } catch (error) {
         if (!this.#hasFailed) log.warn({ err: error }, 'event consumer cannot be opened, trying until it can');
         this.#hasFailed = true;
       }
-      if (performance.now() - startedAtMs > RETRY_MAX_MS) retryMs = RETRY_MIN_MS;
+      if (timers.now() - startedAtMs > RETRY_MAX_MS) retryMs = RETRY_MIN_MS;
       if (connection === null) retryMs = RETRY_MIN_MS;
       await this.#pause(connection === null ? RETRY_MAX_MS : retryMs);
       retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
@@ -124,9 +128,9 @@ export class EventConsumer {
   #pause(durationMs: number): Promise<void> {
     if (this.#isStopped) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, durationMs);
+      const cancel = this.#options.timers.after(durationMs, resolve);
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });
@@ -194,7 +198,7 @@ export class EventConsumer {
     try {
       await this.#loadRevocations(connection);
       await this.#loadRecent(connection, lastSequence);
-      await loadBroadcasts(connection, lastSequence, (message) => {
+      await loadBroadcasts(this.#opener(connection), lastSequence, (message) => {
         this.#follower.recallBroadcast(message);
       });
     } catch (error) {
@@ -210,8 +214,8 @@ export class EventConsumer {
   }
 
   #loadRevocations(connection: NatsConnection): Promise<void> {
-    const { decoder, hub } = this.#options;
-    return loadRevocations(connection, decoder, (sessionId) => {
+    const { decoder, hub, timers } = this.#options;
+    return loadRevocations(this.#opener(connection), decoder, timers.timeOfDay(), (sessionId) => {
       hub.revoke(sessionId);
     });
   }
@@ -220,7 +224,7 @@ export class EventConsumer {
   async #loadRecent(connection: NatsConnection, throughSequence: number): Promise<void> {
     const { recent } = this.#options;
     recent.clear();
-    await loadRecentEvents(connection, throughSequence, recent.eventsMax, (message) => {
+    await loadRecentEvents(this.#opener(connection), throughSequence, recent.eventsMax, (message) => {
       this.#follower.recall(message);
     });
   }
@@ -235,7 +239,7 @@ export class EventConsumer {
   }
 
   async #openAfter(connection: NatsConnection, sequence: number): Promise<ConsumerEpoch> {
-    const epoch = await ConsumerEpoch.open(connection, { fromSequence: sequence + 1 });
+    const epoch = await this.#options.openEpoch(connection, { fromSequence: sequence + 1 }, null);
     // A start past the end is quietly moved to the end: the log became shorter since it was looked at.
     if (epoch.startsAfter >= sequence) return epoch;
     epoch.end('stream_changed');
@@ -247,7 +251,7 @@ export class EventConsumer {
     state: StreamState,
     fromTimeMs: number | null,
   ): Promise<OpenedEpoch> {
-    const epoch = await ConsumerEpoch.open(connection, { fromTimeMs });
+    const epoch = await this.#options.openEpoch(connection, { fromTimeMs }, null);
     const { startsAfter, pendingAtStart } = epoch;
     const isEmpty = pendingAtStart === 0;
     const last = isEmpty ? await this.#messageAt(startsAfter) : null;
@@ -259,6 +263,10 @@ export class EventConsumer {
         if (isEmpty) this.#follower.settle(state, startsAfter, last);
       },
     };
+  }
+
+  #opener(connection: NatsConnection): OpenEpoch {
+    return (start, filter) => this.#options.openEpoch(connection, start, filter);
   }
 
   async #messageAt(sequence: number): Promise<StreamMessage | null> {

@@ -1,5 +1,5 @@
 import { encodeFeedCursor, parseCursor, type RecoveryFailure, type StreamPosition } from '@infrasignal/shared';
-import type { HubEvent } from '../hub/ports.ts';
+import type { Clock, HubEvent } from '../hub/ports.ts';
 import { JoinAbandonedError, type JoinPlan, type LogView, type ResumeLimits } from './resume.ts';
 import type { SharedReader } from './shared-reader.ts';
 import { StreamUnreadableError } from './stream-reader.ts';
@@ -15,6 +15,12 @@ export interface FeedJoin {
   readonly isWanted: () => boolean;
 }
 
+export interface FeedResumeOptions {
+  readonly reader: SharedReader;
+  readonly limits: ResumeLimits;
+  readonly clock: Clock;
+}
+
 /**
  * Joins a socket to the feed of everything. Its order is the stream's, so its cursor is a place in the stream, and is
  * believed only if the stream still holds that event there.
@@ -22,10 +28,12 @@ export interface FeedJoin {
 export class FeedResume {
   readonly #reader: SharedReader;
   readonly #limits: ResumeLimits;
+  readonly #clock: Clock;
 
-  constructor(reader: SharedReader, limits: ResumeLimits) {
+  constructor({ reader, limits, clock }: FeedResumeOptions) {
     this.#reader = reader;
     this.#limits = limits;
+    this.#clock = clock;
   }
 
   /** @throws StreamUnreadableError, ReadRefusedError, JoinAbandonedError */
@@ -83,7 +91,7 @@ export class FeedResume {
   async #read(join: FeedJoin, fromSequence: number): Promise<readonly HubEvent[] | RecoveryFailure> {
     const { log, isWanted } = join;
     const { eventsMax, bytesMax, durationMsMax } = this.#limits;
-    const deadlineMs = performance.now() + durationMsMax;
+    const deadlineMs = this.#clock.now() + durationMsMax;
     if (log.readThrough - fromSequence + 1 > eventsMax) return 'limit';
     const events: HubEvent[] = [];
     const newestByUser = new Map<number | null, number>();
@@ -92,7 +100,7 @@ export class FeedResume {
       const count = Math.min(STRETCH_LENGTH, log.readThrough - next + 1);
       const entries = await this.#reader.findRange(join, next, count);
       if (!isWanted()) throw new JoinAbandonedError();
-      if (performance.now() > deadlineMs) throw new StreamUnreadableError();
+      if (this.#clock.now() > deadlineMs) throw new StreamUnreadableError();
       if (entries === null) return 'evicted';
       for (const entry of entries) {
         bytes += entry.bytes;

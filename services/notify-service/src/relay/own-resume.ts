@@ -6,7 +6,7 @@ import {
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Hub } from '../hub/hub.ts';
-import type { HubEvent } from '../hub/ports.ts';
+import type { Clock, HubEvent } from '../hub/ports.ts';
 import { OwnChain } from './own-chain.ts';
 import { isTrueHint } from './hint.ts';
 import { JoinAbandonedError, type LogView, type ResumeLimits } from './resume.ts';
@@ -45,6 +45,13 @@ export interface OwnJoin {
   readonly isWanted: () => boolean;
 }
 
+export interface OwnResumeOptions {
+  readonly reader: SharedReader;
+  readonly hub: Pick<Hub, 'findNewest' | 'learnNewest'>;
+  readonly limits: ResumeLimits;
+  readonly clock: Clock;
+}
+
 /**
  * Joins a socket to its user's own events: finds out what it missed, and proves by the gapless `seq` that it is all of
  * it. All or nothing: what cannot be proved is answered with a reason.
@@ -53,11 +60,13 @@ export class OwnResume {
   readonly #reader: SharedReader;
   readonly #hub: Pick<Hub, 'findNewest' | 'learnNewest'>;
   readonly #limits: ResumeLimits;
+  readonly #clock: Clock;
 
-  constructor(reader: SharedReader, hub: Pick<Hub, 'findNewest' | 'learnNewest'>, limits: ResumeLimits) {
+  constructor({ reader, hub, limits, clock }: OwnResumeOptions) {
     this.#reader = reader;
     this.#hub = hub;
     this.#limits = limits;
+    this.#clock = clock;
   }
 
   /**
@@ -149,12 +158,12 @@ export class OwnResume {
     hint: StreamPosition | null,
     newest: Newest,
   ): Promise<OwnChain | RecoveryFailure> {
-    const deadlineMs = performance.now() + this.#limits.durationMsMax;
+    const deadlineMs = this.#clock.now() + this.#limits.durationMsMax;
     let fromSequence = (hint?.sequence ?? 0) + 1;
     while (!hasReached(newest, chain.lastSeq, fromSequence)) {
       const entries = await this.#reader.findOfUser(userId, userId, fromSequence);
       if (!isWanted()) throw new JoinAbandonedError();
-      if (performance.now() > deadlineMs) throw new StreamUnreadableError();
+      if (this.#clock.now() > deadlineMs) throw new StreamUnreadableError();
       if (entries.length === 0) return 'evicted';
       for (const entry of entries) {
         fromSequence = entry.sequence + 1;

@@ -1,5 +1,4 @@
-import type { NatsConnection } from '@nats-io/transport-node';
-import { ConsumerEpoch, type EpochStart } from './consumer-epoch.ts';
+import type { EpochStart, OpenEpoch } from './consumer-epoch.ts';
 import type { StreamMessage } from './stream-message.ts';
 
 /**
@@ -10,12 +9,12 @@ import type { StreamMessage } from './stream-message.ts';
  * @throws Error when the reading broke off before its end
  */
 export async function readPast(
-  connection: NatsConnection,
+  openEpoch: OpenEpoch,
   start: EpochStart,
   filter: string | null,
   onMessage: (message: StreamMessage) => boolean,
 ): Promise<void> {
-  const epoch = await ConsumerEpoch.open(connection, start, filter ?? undefined);
+  const epoch = await openEpoch(start, filter);
   let missing = epoch.pendingAtStart;
   if (missing > 0) {
     await epoch.read((message) => {

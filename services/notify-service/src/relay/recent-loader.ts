@@ -1,4 +1,4 @@
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { OpenEpoch } from './consumer-epoch.ts';
 import { readPast } from './past-reader.ts';
 import type { StreamMessage } from './stream-message.ts';
 
@@ -14,14 +14,14 @@ const RECENT_MESSAGES_MAX = 10_000;
  * @throws Error when they could not be read to the end
  */
 export async function loadRecentEvents(
-  connection: NatsConnection,
+  openEpoch: OpenEpoch,
   throughSequence: number,
   countMax: number,
   onMessage: (message: StreamMessage) => void,
 ): Promise<void> {
   if (throughSequence === 0) return;
   const fromSequence = Math.max(1, throughSequence - Math.min(countMax, RECENT_MESSAGES_MAX) + 1);
-  await readPast(connection, { fromSequence }, null, (message) => {
+  await readPast(openEpoch, { fromSequence }, null, (message) => {
     if (message.sequence <= throughSequence) onMessage(message);
     return message.sequence >= throughSequence;
   });

@@ -1,5 +1,5 @@
 import { ACCESS_TOKEN_TTL_SECONDS_MAX, ALL_SESSION_REVOCATIONS } from '@infrasignal/shared';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { OpenEpoch } from './consumer-epoch.ts';
 import type { EventDecoder } from './event-decoder.ts';
 import { readPast } from './past-reader.ts';
 
@@ -12,16 +12,18 @@ export const REVOCATION_LIFE_MS = (ACCESS_TOKEN_TTL_SECONDS_MAX + CLOCK_MARGIN_S
 /**
  * Reads the sessions that ended while a token of them can still be alive.
  *
+ * @param nowMs the time of day, in milliseconds since 1970
  * @param onEnded called for each of them
  * @throws Error when not all of them could be read: a node that does not know them must let nobody in
  */
 export async function loadRevocations(
-  connection: NatsConnection,
+  openEpoch: OpenEpoch,
   decoder: EventDecoder,
+  nowMs: number,
   onEnded: (sessionId: string) => void,
 ): Promise<void> {
-  const fromTimeMs = Date.now() - REVOCATION_LIFE_MS;
-  await readPast(connection, { fromTimeMs }, ALL_SESSION_REVOCATIONS, (message) => {
+  const fromTimeMs = nowMs - REVOCATION_LIFE_MS;
+  await readPast(openEpoch, { fromTimeMs }, ALL_SESSION_REVOCATIONS, (message) => {
     const decoded = decoder.decode(message);
     if (decoded.ok) for (const sessionId of decoded.event.endedSessions) onEnded(sessionId);
     return false;

@@ -5,7 +5,7 @@ import type { ReadStats } from './read-stats.ts';
 import type { RecentEvents } from './recent-events.ts';
 import { SharedReads, type ReadClient } from './shared-reads.ts';
 import type { StreamMessage } from './stream-message.ts';
-import type { StreamReader, StreamState } from './stream-reader.ts';
+import type { StreamReads, StreamState } from './stream-reader.ts';
 
 /**
  * Reads under way. The broker answers 20,000 a second with 32 at once and no more with 500; a few more than that keep
@@ -32,7 +32,7 @@ const SEARCHES_IN_FLIGHT_MAX = 4;
 const BATCH_COUNT_MAX = 64;
 
 export interface SharedReaderOptions {
-  readonly reader: StreamReader;
+  readonly reader: StreamReads;
   readonly decoder: EventDecoder;
   readonly recent: RecentEvents;
   readonly stats: ReadStats;
@@ -48,7 +48,7 @@ export interface SharedReaderOptions {
 export class SharedReader {
   readonly recent: RecentEvents;
   readonly stats: ReadStats;
-  readonly #reader: StreamReader;
+  readonly #reader: StreamReads;
   readonly #decoder: EventDecoder;
   readonly #reads: SharedReads;
   readonly #searches: SharedReads;

@@ -36,6 +36,9 @@ interface Link {
   readonly manager: JetStreamManager;
 }
 
+/** The reads, whoever makes them. */
+export type StreamReads = Pick<StreamReader, keyof StreamReader>;
+
 /** How a read is counted. */
 type Count = (read: BrokerRead) => void;
 

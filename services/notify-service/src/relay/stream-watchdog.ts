@@ -1,3 +1,4 @@
+import type { Timers } from '../lib/timers.ts';
 import type { EpochEnd } from './consumer-epoch.ts';
 import type { ReadPlace } from './resume-point.ts';
 import type { StreamReader } from './stream-reader.ts';
@@ -13,10 +14,12 @@ const STALLED_MS = 5_000;
  * and the log that was changed under a connection that never broke.
  */
 export class StreamWatchdog {
-  readonly #reader: StreamReader;
+  readonly #reader: Pick<StreamReader, 'getState'>;
+  readonly #timers: Timers;
 
-  constructor(reader: StreamReader) {
+  constructor(reader: Pick<StreamReader, 'getState'>, timers: Timers) {
     this.#reader = reader;
+    this.#timers = timers;
   }
 
   /**
@@ -45,18 +48,14 @@ export class StreamWatchdog {
           stalledAt = readThrough;
           if (state.lastSequence <= readThrough) return;
         }
-        stalledSinceMs ??= performance.now();
-        if (performance.now() - stalledSinceMs >= STALLED_MS) onDoubt('behind');
+        stalledSinceMs ??= this.#timers.now();
+        if (this.#timers.now() - stalledSinceMs >= STALLED_MS) onDoubt('behind');
       } catch {
         // The broker did not answer: that is noticed elsewhere, and no reason to doubt the reading.
       } finally {
         isAsking = false;
       }
     };
-    const timer = setInterval(() => void check(), CHECK_INTERVAL_MS);
-    timer.unref();
-    return () => {
-      clearInterval(timer);
-    };
+    return this.#timers.every(CHECK_INTERVAL_MS, () => void check());
   }
 }

@@ -28,6 +28,7 @@ t.test('R3 a ticket does not outlive the key that its token was signed with', as
     stats,
     consumer: { isReady: true },
     hub: { isRevoked: () => false },
+    timers: { timeOfDay: Date.now },
     allowedOrigins: [],
     hasPublicFeed: false,
   });
