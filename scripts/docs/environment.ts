@@ -1,4 +1,4 @@
-import type { Setting, SettingTable } from '../../packages/service-kit/src/settings.ts';
+import { FILE_SUFFIX, type Setting, type SettingTable } from '../../packages/service-kit/src/settings.ts';
 import { settings as authSettings } from '../../services/auth-service/src/config.ts';
 import { settings as notifySettings } from '../../services/notify-service/src/config.ts';
 import { decidedByLocalStack, localStackSettings } from './local-stack-settings.ts';
@@ -33,6 +33,10 @@ export function renderEnvironment(): string {
 
 Each service reads its environment once, at its start, in its \`src/config.ts\`. An empty variable counts as absent. A
 value that is missing or wrong ends the start with exit code 78 and one line per variable that names it.
+
+A variable that is marked as secret may instead be set with \`${FILE_SUFFIX}\` behind its name to the path of a file that holds
+the value (\`DATABASE_URL${FILE_SUFFIX}=/run/secrets/database-url\`), as Compose and Kubernetes mount secrets. White space around it
+does not count; both at once are refused.
 
 ## auth-service
 

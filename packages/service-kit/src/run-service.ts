@@ -12,6 +12,21 @@ export interface RunningService {
 /** sysexits.h EX_CONFIG: something is wrong with the configuration, so a restart will not help. */
 const EXIT_CONFIGURATION = 78;
 
+const endSignals = ['SIGTERM', 'SIGINT'] as const;
+
+/**
+ * Until there is something to close. The kernel ends no first process of a container (PID 1) by a signal that it does
+ * not handle: one that comes while the database is migrated would be lost, and the orchestrator would wait for its whole
+ * grace period, and kill.
+ */
+function endOnSignals(): () => void {
+  const end = (): void => process.exit(0);
+  for (const signal of endSignals) process.on(signal, end);
+  return () => {
+    for (const signal of endSignals) process.off(signal, end);
+  };
+}
+
 function closeOnSignals({ app, shutdownGraceMs }: RunningService): void {
   let isClosing = false;
   const close = (signal: NodeJS.Signals): void => {
@@ -30,18 +45,20 @@ function closeOnSignals({ app, shutdownGraceMs }: RunningService): void {
       },
     );
   };
-  process.on('SIGTERM', close);
-  process.on('SIGINT', close);
+  for (const signal of endSignals) process.on(signal, close);
 }
 
 /**
  * A service's process from start to end: builds the app, listens, and on SIGTERM or SIGINT closes it gracefully
- * (exit 0). A second signal ends it at once. A wrong configuration ends it with one line that names the variables.
+ * (exit 0). A second signal ends it at once, and so does the first while it still starts. A wrong configuration ends it
+ * with one line that names the variables.
  */
 export async function runService(name: string, build: () => Promise<RunningService>): Promise<void> {
+  const stopEnding = endOnSignals();
   try {
     const service = await build();
     closeOnSignals(service);
+    stopEnding();
     await service.app.listen({ host: service.host, port: service.port });
   } catch (error) {
     if (error instanceof ConfigurationError) {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /**
  * The environment, read once and typed once. A service lists its settings in `config.ts`; from the same list come
  * the typed configuration, the refusal to start that names each wrong variable, and docs/environment.md.
@@ -148,8 +150,35 @@ export function confidential<Value>(setting: Setting<Value>): Setting<Value> {
   return { ...setting, isSecret: true };
 }
 
+/** What stands behind the name of a secret's variable when its value is the path of a file that holds it. */
+export const FILE_SUFFIX = '_FILE';
+
 /**
- * Reads every setting of the table; an empty variable counts as absent.
+ * The text of a setting; empty when it is absent. A secret may be in a file that `NAME_FILE` names, as Compose and
+ * Kubernetes mount them: in the environment it would show in `docker inspect`, and in what every child process is given.
+ */
+function findText(
+  { name, isSecret }: Setting<unknown>,
+  environment: Readonly<Record<string, string | undefined>>,
+): string {
+  const value = environment[name]?.trim() ?? '';
+  const path = isSecret ? (environment[`${name}${FILE_SUFFIX}`]?.trim() ?? '') : '';
+  if (path === '') return value;
+  // Whichever of the two won, somebody would change the other one day and wonder.
+  if (value !== '') throw new Error(`and ${name}${FILE_SUFFIX} are both set; only one of them may be`);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+    throw new Error(`cannot be read from the file that ${name}${FILE_SUFFIX} names (${code})`, { cause: error });
+  }
+  if (text === '') throw new Error(`is empty in the file that ${name}${FILE_SUFFIX} names`);
+  return text;
+}
+
+/**
+ * Reads every setting of the table; an empty variable counts as absent. Secrets may also come from files.
  * @throws ConfigurationError naming every variable that is missing or wrong, at once.
  */
 export function readConfig<Table extends SettingTable>(
@@ -159,14 +188,10 @@ export function readConfig<Table extends SettingTable>(
   const problems: string[] = [];
   const config: Record<string, unknown> = {};
   for (const [key, setting] of Object.entries(table)) {
-    const raw = environment[setting.name]?.trim() ?? '';
-    if (raw === '') {
-      if (setting.fallback === undefined) problems.push(`${setting.name} is not set (${setting.form})`);
-      config[key] = setting.fallback;
-      continue;
-    }
     try {
-      config[key] = setting.parse(raw);
+      const raw = findText(setting, environment);
+      if (raw === '' && setting.fallback === undefined) throw new Error(`is not set (${setting.form})`);
+      config[key] = raw === '' ? setting.fallback : setting.parse(raw);
     } catch (error) {
       problems.push(`${setting.name} ${error instanceof Error ? error.message : 'is not valid'}`);
     }

@@ -1,5 +1,8 @@
 // If this breaks, a service starts with a value nobody meant (a weak key, a port of NaN), an operator mends variables
 // one start at a time, or a password from a URL lands in a log.
+import { createTestDirectory } from '@infrasignal/testkit';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import {
   ConfigurationError,
@@ -146,4 +149,35 @@ t.test('A32 every problem is told at once, and no value', async (t) => {
   }
   t.ok(table.databaseUrl.isSecret && table.secretKey.isSecret, 'never shown in documentation');
   t.notOk(table.port.isSecret);
+});
+
+t.test('a secret may be in a file, and nothing else may', async (t) => {
+  const directory = createTestDirectory(t);
+  const put = (name: string, content: string): string => {
+    const path = join(directory, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  const key = 'x8Yb2Kq0pV5rT7nW3mZ6cL9dF1gH4jSa';
+  const table = { key: secret('KEY', { description }), name: text('NAME', { description, fallback: 'ok' }) };
+  const path = put('key', `${key}\n`);
+  t.same(readConfig(table, { KEY_FILE: path }), { key, name: 'ok' });
+  t.same(readConfig(table, { KEY: key, KEY_FILE: ' ' }), { key, name: 'ok' }, 'an empty variable counts as absent');
+  t.equal(readConfig(table, { KEY: key, NAME_FILE: path }).name, 'ok', 'only secrets are looked for in files');
+  const refused: [Record<string, string>, RegExp][] = [
+    [{ KEY: key, KEY_FILE: path }, /^KEY and KEY_FILE are both set/],
+    [{ KEY_FILE: join(directory, 'missing') }, /^KEY cannot be read from the file that KEY_FILE names \(ENOENT\)$/],
+    [{ KEY_FILE: directory }, /EISDIR/],
+    [{ KEY_FILE: put('empty', ' \n') }, /^KEY is empty in the file/],
+    [{ KEY_FILE: put('short', 'canary') }, /^KEY must be at least 32 bytes long$/],
+  ];
+  for (const [environment, problem] of refused) {
+    try {
+      readConfig(table, environment);
+      t.fail('accepted');
+    } catch (error) {
+      t.ok(error instanceof ConfigurationError);
+      t.match((error as ConfigurationError).problems, [problem]);
+    }
+  }
 });

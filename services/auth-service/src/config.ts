@@ -39,10 +39,42 @@ export const settings = {
     }),
   ),
   databasePoolMax: integer('DATABASE_POOL_MAX', {
-    description: 'Connections to PostgreSQL of this instance, besides one for the relay and one for its lock.',
+    description:
+      'Connections to PostgreSQL for the requests of this instance, besides three of its own: for the relay, for its ' +
+      'lock, and for what tells how it is.',
     fallback: 10,
     min: 1,
     max: 200,
+  }),
+  isMigratingAtStart: flag('MIGRATE_AT_START', {
+    description:
+      'True: an instance brings the database to its schema before it listens. False: something else does ' +
+      '(`infrasignal migrate`), and an instance that finds an older schema refuses to start.',
+    fallback: true,
+  }),
+  databaseWaitingMax: integer('DATABASE_WAITING_MAX', {
+    description:
+      'Requests that may wait for one of those connections; the others are answered 503 at once. Less turns away what a ' +
+      'moment would have served; more lets requests pile up, in memory, before a database that does not answer.',
+    fallback: 500,
+    min: 1,
+    max: 100_000,
+  }),
+  databaseConnectMsMax: integer('DATABASE_CONNECT_MS_MAX', {
+    description:
+      'The longest that a request waits for a connection, in milliseconds. Less gives up in a failover that is nearly ' +
+      'over; more keeps clients waiting for a database that is away.',
+    fallback: 3_000,
+    min: 50,
+    max: 60_000,
+  }),
+  databaseStatementMsMax: integer('DATABASE_STATEMENT_MS_MAX', {
+    description:
+      'The longest that one statement may take, in milliseconds; a second more, and the database is taken for away. All ' +
+      'of ours are of a few rows: one that takes long waits for a lock, or for a server that does not answer.',
+    fallback: 5_000,
+    min: 100,
+    max: 60_000,
   }),
   natsUrl: confidential(
     url('NATS_URL', {
@@ -215,6 +247,14 @@ export const settings = {
     fallback: 4,
     min: 3,
     max: 1_024,
+  }),
+  hashNiceness: integer('HASH_NICENESS', {
+    description:
+      'How much lower than everything else of the service hashes are scheduled where there are not cores enough (Linux; ' +
+      'as by `nice`). 0: alike, and refreshes wait for hashes when many people log in.',
+    fallback: 10,
+    min: 0,
+    max: 19,
   }),
   tokenIssuer: text('TOKEN_ISSUER', { description: 'Claim `iss` of the tokens.', fallback: 'infrasignal' }),
   tokenAudience: text('TOKEN_AUDIENCE', { description: 'Claim `aud` of the tokens.', fallback: 'infrasignal' }),

@@ -1,5 +1,6 @@
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { advisoryLocks } from './advisory-locks.ts';
@@ -23,4 +24,38 @@ export async function migrateDatabase(databaseUrl: string): Promise<void> {
     // Ending the connection also ends its session lock.
     await client.end();
   }
+}
+
+/**
+ * For an instance that does not migrate itself. A schema that is newer than this release is none of its business:
+ * migrations are safe while the previous release still runs.
+ * @throws Error that says so when a migration of this release is missing in the database
+ */
+export async function requireMigratedDatabase(databaseUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'infrasignal-migrate' });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const newest = await findNewestMigration(client);
+    const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
+    if (missing.length === 0) return;
+    throw new Error(
+      `the database lacks ${missing.length} migrations of this release, and MIGRATE_AT_START is false: ` +
+        'run `infrasignal migrate`',
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+/** The time that its file gives to the newest migration that was applied, in milliseconds; 0 when none was. */
+async function findNewestMigration(client: pg.Client): Promise<number> {
+  const found = await client.query<{ name: string | null }>(
+    "select to_regclass('drizzle.__drizzle_migrations')::text as name",
+  );
+  if (found.rows[0]?.name == null) return 0;
+  const newest = await client.query<{ at: number }>(
+    'select coalesce(max(created_at), 0)::float8 as at from drizzle.__drizzle_migrations',
+  );
+  return newest.rows[0]?.at ?? 0;
 }

@@ -1,11 +1,21 @@
 // If this breaks, a deployment of several instances fails on its first start, or a restart changes the schema under the
 // ones that run.
-import { createTestDatabase, startServiceProcess, startTestNats, waitFor, type TestDatabase } from '@infrasignal/testkit';
+import {
+  createTestDatabase,
+  runServiceToExit,
+  startServiceProcess,
+  startTestNats,
+  waitFor,
+  type TestDatabase,
+} from '@infrasignal/testkit';
 import { getTableColumns, is, Table } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import t from 'tap';
+import { advisoryLocks } from '../../src/db/advisory-locks.ts';
 import { migrateDatabase } from '../../src/db/migrate.ts';
 import * as schema from '../../src/db/schema/index.ts';
 import { testEnvironment } from '../auth-fixture.ts';
@@ -14,6 +24,9 @@ import { AUTH_ENTRY } from './service.ts';
 const journal = JSON.parse(readFileSync(new URL('../../migrations/meta/_journal.json', import.meta.url), 'utf8')) as {
   entries: unknown[];
 };
+
+const WAITING_FOR_A_LOCK =
+  "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
 
 /** Everything a migration makes, and when each migration was applied. */
 function describe(database: TestDatabase): Promise<unknown[]> {
@@ -84,7 +97,7 @@ t.test('a migration waits for one that is under way and does not fail', async (t
   const second = migrateDatabase(database.url);
   const waiting = async (): Promise<boolean> => {
     const rows = await database.query(
-      "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'",
+      WAITING_FOR_A_LOCK,
     );
     return rows.length === 1;
   };
@@ -93,4 +106,38 @@ t.test('a migration waits for one that is under way and does not fail', async (t
   await first.query('select pg_advisory_unlock(7203411)');
   await second;
   t.same(await database.query("select to_regclass('users')::text as table"), [{ table: 'users' }]);
+});
+
+t.test('with MIGRATE_AT_START off an instance changes no schema, and does not run on an older one', async (t) => {
+  const [database, nats] = await Promise.all([createTestDatabase(t), startTestNats(t)]);
+  const env = { ...testEnvironment({ databaseUrl: database.url, natsUrl: nats.url }), MIGRATE_AT_START: 'false' };
+  const { code, logs } = await runServiceToExit(t, { entry: AUTH_ENTRY, env });
+  t.equal(code, 1);
+  t.match(logs, /lacks \d+ migrations of this release[^]*infrasignal migrate/);
+  t.same(await database.query("select to_regclass('users') as users"), [{ users: null }]);
+
+  await migrateDatabase(database.url);
+  const service = await startServiceProcess(t, { entry: AUTH_ENTRY, env });
+  await service.stop();
+  await database.query('delete from drizzle.__drizzle_migrations where id = (select max(id) from drizzle.__drizzle_migrations)');
+  t.match((await runServiceToExit(t, { entry: AUTH_ENTRY, env })).logs, /lacks 1 migrations/);
+  await database.query("insert into drizzle.__drizzle_migrations (hash, created_at) values ('newer', 9e15)");
+  await service.restart();
+  t.pass('a schema of a later release is none of its business');
+});
+
+t.test('SIGTERM ends an instance that still waits for its migrations', async (t) => {
+  const [database, nats] = await Promise.all([createTestDatabase(t), startTestNats(t)]);
+  const holder = new pg.Client({ connectionString: database.url });
+  holder.on('error', () => undefined); // the database is dropped with the test
+  await holder.connect();
+  t.teardown(() => holder.end());
+  await holder.query('select pg_advisory_lock($1)', [advisoryLocks.migrations]);
+  const env = { PATH: process.env.PATH, ...testEnvironment({ databaseUrl: database.url, natsUrl: nats.url }) };
+  const service = spawn(process.execPath, ['--conditions=@infrasignal/source', '--import', 'tsx', AUTH_ENTRY], { env });
+  t.teardown(() => service.kill('SIGKILL'));
+  const exited = once(service, 'exit');
+  await waitFor(async () => (await database.query(WAITING_FOR_A_LOCK)).length > 0);
+  service.kill('SIGTERM');
+  t.same(await exited, [0, null]);
 });
