@@ -2,7 +2,7 @@
 // others, the probes fail, the orchestrator restarts the service, and the crowd is still there.
 import { startServiceProcess, startTestNats, waitFor, type TestDatabase } from '@infrasignal/testkit';
 import type { FastifyInstance } from 'fastify';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request, type IncomingHttpHeaders } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import pg from 'pg';
@@ -56,6 +56,16 @@ async function holdLogins(t: TestContext, database: TestDatabase): Promise<() =>
   return () => client.query('commit');
 }
 
+/** How nice each thread of a process is (proc_pid_stat(5), the 19th field), by its id. */
+function readNiceness(pid: number): Map<number, number> {
+  return new Map(
+    readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const [, fields = ''] = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ');
+      return [Number(thread), Number(fields.split(' ')[16])];
+    }),
+  );
+}
+
 /** Peak resident memory of a process, in MiB. */
 function readPeakMib(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
@@ -74,6 +84,7 @@ t.test('A14 200 logins at once: some get in, the others are told at once, and th
     HASH_CONCURRENCY: '2',
     HASH_WAITING_MAX: '30',
     HASH_WAIT_MS_MAX: '30000',
+    UV_THREADPOOL_SIZE: '16',
   };
   const service = await startServiceProcess(t, { entry: AUTH_ENTRY, env });
   const agent = new Agent({ keepAlive: true });
@@ -83,6 +94,10 @@ t.test('A14 200 logins at once: some get in, the others are told at once, and th
   const account = { phone_number: '0123456789', password: GOOD_PASSWORD };
   t.equal((await send(`${service.url}/api/register/`, agent, account)).status, 201);
   const before = readPeakMib(service.pid);
+  const niceness = readNiceness(service.pid);
+  const ofEventLoop = niceness.get(service.pid) ?? NaN;
+  const lower = [...niceness.values()].filter((value) => value > ofEventLoop);
+  t.equal(lower.length, Number(env.UV_THREADPOOL_SIZE), 'every thread that hashes lets the event loop go first');
 
   const healthMs: number[] = [];
   let isOver = false;
