@@ -1,5 +1,5 @@
 export { waitFor, type WaitForOptions } from '@infrasignal/local-stack';
-export { createTestDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.ts';
+export { createTestDatabase, openServersDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.ts';
 export { startTestPostgres, type TestPostgres, type TestPostgresOptions } from './test-postgres.ts';
 export { startTestNats, type TestNats, type TestNatsOptions } from './test-nats.ts';
 export { createTestDirectory } from './test-directory.ts';

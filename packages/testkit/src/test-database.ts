@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { acquireSharedPostgres, type SharedPostgres } from './shared-postgres.ts';
 import type { TestContext } from './test-context.ts';
-import { startTestPostgres } from './test-postgres.ts';
+import { startTestPostgres, type TestPostgres } from './test-postgres.ts';
 
 export interface TestDatabaseOptions {
   /** Brings an empty database to the newest schema; must close its connections. */
@@ -50,8 +50,12 @@ export async function createTestDatabase(t: TestContext, options: TestDatabaseOp
 
 /** A database of a server of its own that writes like one in production, for figures: the shared one waits for no disk. */
 export async function createDurableDatabase(t: TestContext): Promise<TestDatabase> {
-  const server = await startTestPostgres(t, { isDurable: true });
-  const name = 'postgres'; // the server's first one is as good as any
+  return openServersDatabase(t, await startTestPostgres(t, { isDurable: true }));
+}
+
+/** The first database of a server of the test's own, which is as good as any. */
+export function openServersDatabase(t: TestContext, server: Pick<TestPostgres, 'url'>): TestDatabase {
+  const name = 'postgres';
   const url = server.url(name);
   const { query, close } = openDatabase(url);
   t.teardown(close);

@@ -7,6 +7,8 @@ export interface TestNatsOptions {
   extraConfig?: string;
   /** Port of the HTTP monitoring; none when absent. */
   monitorPort?: number;
+  /** Where its configuration, its log and (in `jetstream`) its data are; a directory of its own when absent. */
+  storeDirectory?: string;
 }
 
 export interface TestNats {
@@ -28,7 +30,7 @@ export interface TestNats {
 
 /** A nats-server with JetStream of the test's own: random port, own store, gone when the test is over. */
 export async function startTestNats(t: TestContext, options: TestNatsOptions = {}): Promise<TestNats> {
-  const storeDirectory = createTestDirectory(t, 'infrasignal-nats-');
+  const storeDirectory = options.storeDirectory ?? createTestDirectory(t, 'infrasignal-nats-');
   const start = (port?: number): Promise<RunningNatsServer> =>
     startNatsServer({
       storeDirectory,

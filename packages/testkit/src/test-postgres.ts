@@ -9,6 +9,8 @@ export interface TestPostgresOptions {
   settings?: Record<string, string>;
   /** True keeps fsync and its friends on, for tests about power cuts. Default false. */
   isDurable?: boolean;
+  /** Where its data are, as a directory in it; one of its own when absent. The server's user must be able to get there. */
+  parentDirectory?: string;
 }
 
 export interface TestPostgres {
@@ -31,7 +33,7 @@ export interface TestPostgres {
 export async function startTestPostgres(t: TestContext, options: TestPostgresOptions = {}): Promise<TestPostgres> {
   const directory = createTestDirectory(t, 'infrasignal-postgres-');
   chmodSync(directory, 0o711); // the database user passes through
-  const parent = join(directory, 'server');
+  const parent = options.parentDirectory ?? join(directory, 'server');
   makeDirectoryForPostgres(parent);
   const start = (port?: number): Promise<RunningPostgres> =>
     startPostgres({

@@ -20,6 +20,9 @@ export interface TestStackOptions {
   readonly notifyEnv?: Record<string, string>;
   /** True for figures: a PostgreSQL of its own that waits for the disk at each commit. Default false. */
   readonly isDatabaseDurable?: boolean;
+  /** Starts another database or broker than the stack's own, for tests that do something to the server or its disk. */
+  readonly createDatabase?: (t: TestContext) => Promise<TestDatabase>;
+  readonly startNats?: (t: TestContext) => Promise<TestNats>;
   /** Between which parts a proxy stands that can get in between or be a bad network; none by default. */
   readonly links?: readonly LinkName[];
   /** For the choices of those proxies. */
@@ -54,8 +57,9 @@ const SECRET_KEY = 'only for tests, and long enough: 0123456789';
  */
 export async function startTestStack(t: TestContext, options: TestStackOptions = {}): Promise<TestStack> {
   const { hasGateway = true, isDebug = false } = options;
-  const createDatabase = options.isDatabaseDurable === true ? createDurableDatabase : createTestDatabase;
-  const [database, nats, gatewayPort] = await Promise.all([createDatabase(t), startTestNats(t), findFreePort()]);
+  const { createDatabase = options.isDatabaseDurable === true ? createDurableDatabase : createTestDatabase } = options;
+  const { startNats = startTestNats } = options;
+  const [database, nats, gatewayPort] = await Promise.all([createDatabase(t), startNats(t), findFreePort()]);
   const url = `http://localhost:${gatewayPort}`;
   const links = new StackLinks(t, options);
   const startAuth = async (): Promise<ServiceProcess> =>
