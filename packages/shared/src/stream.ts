@@ -8,7 +8,7 @@ import {
 
 const SECOND_NS = 1_000_000_000;
 
-/** How long the broker recognises an event's id as already stored, in seconds. */
+/** How long the broker recognises an event's id as already stored, in seconds, unless the deployment decides otherwise. */
 export const DUPLICATE_WINDOW_SECONDS = 600;
 
 /** How long an event can be resumed from, in seconds: 7 days. */

@@ -94,6 +94,8 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     databaseUrl: config.databaseUrl,
     natsUrl: config.natsUrl,
     streamReplicas: config.streamReplicas,
+    duplicateWindowSeconds: config.duplicateWindowSeconds,
+    leaderTimeoutSeconds: config.relayLeaderTimeoutSeconds,
   });
   try {
     await registerFeatures(app, config);

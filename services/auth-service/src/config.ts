@@ -12,7 +12,7 @@ import {
   url,
   type ConfigOf,
 } from '@infrasignal/service-kit';
-import { ACCESS_TOKEN_TTL_SECONDS_MAX } from '@infrasignal/shared';
+import { ACCESS_TOKEN_TTL_SECONDS_MAX, DUPLICATE_WINDOW_SECONDS, EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
 import { getCountries, isSupportedCountry, type CountryCode } from 'libphonenumber-js/max';
 import { ARGON2_ITERATIONS_MAX, ARGON2_MEMORY_KIB_MAX } from './lib/password-hash/argon2-format.ts';
 
@@ -88,6 +88,25 @@ export const settings = {
     fallback: 1,
     min: 1,
     max: 5,
+  }),
+  duplicateWindowSeconds: integer('DUPLICATE_WINDOW_SECONDS', {
+    description:
+      'How long the broker recognises an event’s id, and published events stay in the outbox should the broker lose ' +
+      'them; in seconds, the same for all instances. Has to be longer than the broker waits for a client that does not ' +
+      'answer its pings (`ping_interval`, `ping_max`: six minutes by default), or an instance that stood still for that ' +
+      'long can repeat an event when it wakes up. More costs the broker some hundred bytes of memory for each event.',
+    fallback: DUPLICATE_WINDOW_SECONDS,
+    min: 1,
+    max: EVENT_RETENTION_SECONDS,
+  }),
+  relayLeaderTimeoutSeconds: integer('RELAY_LEADER_TIMEOUT_SECONDS', {
+    description:
+      'An instance that publishes and is not heard of by the database for this long, in seconds, loses its place to ' +
+      'another. Less loses it to a pause of a busy machine; with more, events wait that much longer when an instance ' +
+      'stands still. (One that is killed is replaced within a second.)',
+    fallback: 10,
+    min: 1,
+    max: 600,
   }),
   secretKey: secret('SECRET_KEY', {
     description: 'Every key of the service is derived from it. Make one with `openssl rand -base64 48`.',

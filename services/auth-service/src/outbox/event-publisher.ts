@@ -1,7 +1,6 @@
 import {
   broadcastSubject,
   dataSchemaUri,
-  DUPLICATE_WINDOW_SECONDS,
   eventSubject,
   EVENTS_STREAM,
   EVENTS_STREAM_NAME,
@@ -18,7 +17,7 @@ import {
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { isDeepStrictEqual } from 'node:util';
-import type { OutboxRow } from './outbox-repository.ts';
+import { currentAgeSeconds, type OutboxRow } from './outbox-repository.ts';
 import { BROADCAST_LOG_ID } from './outbox-writer.ts';
 
 /** How long an acknowledgement may take; a timeout leaves the publish in doubt, and it is tried again. */
@@ -28,9 +27,21 @@ const ACK_TIMEOUT_MS = 5_000;
  * Rows older than half the duplicate window are looked up before they are published: the other half is the margin for
  * a publish that takes its time and for clocks that differ.
  */
-const LOOKUP_AGE_SECONDS = DUPLICATE_WINDOW_SECONDS / 2;
+const LOOKUP_SHARE = 0.5;
 
-type WantedStream = Omit<typeof EVENTS_STREAM, 'subjects'> & { readonly subjects: string[]; readonly num_replicas: number };
+const NANOSECONDS_PER_SECOND = 1_000_000_000;
+
+export interface StreamChoices {
+  readonly replicas: number;
+  /** How long the broker recognises an event's id as already stored, in seconds. */
+  readonly duplicateWindowSeconds: number;
+}
+
+type WantedStream = Omit<typeof EVENTS_STREAM, 'subjects' | 'duplicate_window'> & {
+  readonly subjects: string[];
+  readonly duplicate_window: number;
+  readonly num_replicas: number;
+};
 
 const SOURCE = 'urn:infrasignal:auth-service';
 
@@ -59,23 +70,31 @@ export class EventPublisher {
   readonly #js: JetStreamClient;
   readonly #manager: JetStreamManager;
   readonly #connection: NatsConnection;
+  readonly #choices: StreamChoices;
 
-  private constructor(connection: NatsConnection, manager: JetStreamManager) {
+  private constructor(connection: NatsConnection, manager: JetStreamManager, choices: StreamChoices) {
     this.#connection = connection;
+    this.#choices = choices;
     this.#js = jetstream(connection, { timeout: ACK_TIMEOUT_MS });
     this.#manager = manager;
   }
 
-  static async create(connection: NatsConnection): Promise<EventPublisher> {
-    return new EventPublisher(connection, await jetstreamManager(connection, { timeout: ACK_TIMEOUT_MS }));
+  static async create(connection: NatsConnection, choices: StreamChoices): Promise<EventPublisher> {
+    return new EventPublisher(connection, await jetstreamManager(connection, { timeout: ACK_TIMEOUT_MS }), choices);
   }
 
   /**
    * Creates the stream, or brings its configuration to ours.
    * @returns the broker's identity: it changes when the server was restarted or the stream made anew
    */
-  async ensureStream(replicas: number): Promise<string> {
-    const config = { ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: replicas };
+  async ensureStream(): Promise<string> {
+    const { duplicateWindowSeconds, replicas } = this.#choices;
+    const config = {
+      ...EVENTS_STREAM,
+      subjects: [...EVENTS_STREAM.subjects],
+      duplicate_window: duplicateWindowSeconds * NANOSECONDS_PER_SECOND,
+      num_replicas: replicas,
+    };
     const { created } = await this.#bringStreamTo(config);
     return `${this.#connection.info?.server_id ?? ''} ${String(created)}`;
   }
@@ -107,7 +126,8 @@ export class EventPublisher {
    */
   async store(row: OutboxRow): Promise<void> {
     const subject = toSubject(row);
-    if (row.ageSeconds > LOOKUP_AGE_SECONDS && (await this.#isStored(subject, row.seq))) return;
+    const isInDoubt = currentAgeSeconds(row) > this.#choices.duplicateWindowSeconds * LOOKUP_SHARE;
+    if (isInDoubt && (await this.#isStored(subject, row.seq))) return;
     await this.#js.publish(subject, JSON.stringify(toEnvelope(row)), { msgID: row.eventId, timeout: ACK_TIMEOUT_MS });
   }
 

@@ -2,24 +2,28 @@ import type { FastifyBaseLogger } from 'fastify';
 import pg from 'pg';
 import { advisoryLocks } from '../db/advisory-locks.ts';
 
-/**
- * The server ends the lock's session when it hears nothing for this long, so that the lock of a frozen leader is
- * released. Shorter: a pause of the process (garbage collection, a busy machine) loses leadership. Longer: events
- * wait that much longer when a leader freezes.
- */
-const IDLE_SESSION_TIMEOUT_MS = 10_000;
-
 /** A proof of leadership is good for less than the server's patience: the difference covers a slow network. */
-const PROOF_LIFE_MS = 7_000;
+const PROOF_LIFE_SHARE = 0.7;
 
 /** Three proofs may fail before the last one is stale. */
-const PROOF_INTERVAL_MS = 2_000;
+const PROOF_INTERVAL_SHARE = 0.2;
 
 /** How long any answer on the lock's connection may take. */
-const QUERY_TIMEOUT_MS = 3_000;
+const ANSWER_SHARE = 0.3;
 
 /** How often a candidate asks for the lock: the longest pause in relaying when a leader is killed. */
 const CANDIDATE_INTERVAL_MS = 500;
+
+export interface LeaderLockOptions {
+  readonly databaseUrl: string;
+  /**
+   * The server ends the lock's session when it hears nothing for this long, in seconds, so that the lock of a frozen
+   * leader is released.
+   */
+  readonly timeoutSeconds: number;
+  readonly log: FastifyBaseLogger;
+  readonly onAcquired: () => void;
+}
 
 /**
  * Leadership by a PostgreSQL session advisory lock on a connection of its own. Held while that connection lives and
@@ -27,6 +31,7 @@ const CANDIDATE_INTERVAL_MS = 500;
  */
 export class LeaderLock {
   readonly #databaseUrl: string;
+  readonly #timeoutMs: number;
   readonly #log: FastifyBaseLogger;
   #client: pg.Client | null = null;
   #isLocked = false;
@@ -36,15 +41,16 @@ export class LeaderLock {
   #isTicking: Promise<void> = Promise.resolve();
   readonly #onAcquired: () => void;
 
-  constructor(options: { databaseUrl: string; log: FastifyBaseLogger; onAcquired: () => void }) {
+  constructor(options: LeaderLockOptions) {
     this.#databaseUrl = options.databaseUrl;
+    this.#timeoutMs = options.timeoutSeconds * 1_000;
     this.#log = options.log;
     this.#onAcquired = options.onAcquired;
   }
 
   /** True while this instance may publish. Measured with the monotonic clock: a step of the wall clock means nothing. */
   get isHeld(): boolean {
-    return this.#isLocked && performance.now() - this.#provenAt < PROOF_LIFE_MS;
+    return this.#isLocked && performance.now() - this.#provenAt < this.#timeoutMs * PROOF_LIFE_SHARE;
   }
 
   start(): void {
@@ -63,7 +69,7 @@ export class LeaderLock {
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
       this.#isTicking = this.#tick().finally(() =>
-        this.#schedule(this.#isLocked ? PROOF_INTERVAL_MS : CANDIDATE_INTERVAL_MS),
+        this.#schedule(this.#isLocked ? this.#timeoutMs * PROOF_INTERVAL_SHARE : CANDIDATE_INTERVAL_MS),
       );
     }, delayMs);
   }
@@ -95,15 +101,15 @@ export class LeaderLock {
     const client = new pg.Client({
       connectionString: this.#databaseUrl,
       application_name: 'infrasignal-relay-lock',
-      connectionTimeoutMillis: QUERY_TIMEOUT_MS,
-      query_timeout: QUERY_TIMEOUT_MS,
+      connectionTimeoutMillis: this.#timeoutMs * ANSWER_SHARE,
+      query_timeout: this.#timeoutMs * ANSWER_SHARE,
       keepAlive: true,
     });
     client.on('error', () => this.#forget(client));
     client.on('end', () => this.#forget(client));
     this.#client = client;
     await client.connect();
-    await client.query(`set idle_session_timeout = ${IDLE_SESSION_TIMEOUT_MS}`);
+    await client.query(`set idle_session_timeout = ${this.#timeoutMs}`);
     return client;
   }
 
@@ -119,7 +125,7 @@ export class LeaderLock {
     this.#client = null;
     this.#isLocked = false;
     // A connection that does not answer cannot be ended politely; destroying it must not keep us waiting.
-    const timeout = new Promise((resolve) => setTimeout(resolve, QUERY_TIMEOUT_MS).unref());
+    const timeout = new Promise((resolve) => setTimeout(resolve, this.#timeoutMs * ANSWER_SHARE).unref());
     await Promise.race([client?.end().catch(() => undefined), timeout]);
   }
 }

@@ -1,4 +1,4 @@
-import { DUPLICATE_WINDOW_SECONDS, OUTBOX_HINT_SUBJECT } from '@infrasignal/shared';
+import { OUTBOX_HINT_SUBJECT } from '@infrasignal/shared';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import type pg from 'pg';
@@ -21,6 +21,10 @@ export interface OutboxRelayOptions {
   readonly databaseUrl: string;
   readonly natsUrl: string;
   readonly streamReplicas: number;
+  /** How long the broker recognises an event's id, and published rows stay, in seconds. */
+  readonly duplicateWindowSeconds: number;
+  /** The database takes a leader that it does not hear from for so long for gone, in seconds. */
+  readonly leaderTimeoutSeconds: number;
   readonly log: FastifyBaseLogger;
 }
 
@@ -29,9 +33,6 @@ const BATCH_ROWS = 500;
 
 /** The truth behind the hints: a committed row is seen at the latest after this. */
 const POLL_INTERVAL_MS = 250;
-
-/** Published rows stay as long as the broker recognises their ids, to be published again if it lost them. */
-const TAIL_SECONDS = DUPLICATE_WINDOW_SECONDS;
 
 const CLEANUP_INTERVAL_MS = 10_000;
 const CLEANUP_ROWS = 5_000;
@@ -80,6 +81,7 @@ export class OutboxRelay {
     this.#options = options;
     this.#lock = new LeaderLock({
       databaseUrl: options.databaseUrl,
+      timeoutSeconds: options.leaderTimeoutSeconds,
       log: options.log,
       onAcquired: () => this.#wakeup.wake(),
     });
@@ -132,7 +134,7 @@ export class OutboxRelay {
 
   /** From one broker connection to its end. Throws on the first sign that the connection or the database is gone. */
   async #runEpoch(): Promise<void> {
-    const { natsUrl, streamReplicas, pool } = this.#options;
+    const { natsUrl, streamReplicas, duplicateWindowSeconds, pool } = this.#options;
     const connection = await connect({
       servers: natsUrl.split(',').map((server) => server.trim()),
       name: `auth-service relay ${process.pid}`,
@@ -144,12 +146,12 @@ export class OutboxRelay {
     this.#connection = connection;
     void connection.closed().then(() => this.#wakeup.wake());
     connection.subscribe(OUTBOX_HINT_SUBJECT, { callback: () => this.#wakeup.wake() });
-    const publisher = await EventPublisher.create(connection);
-    const identity = await publisher.ensureStream(streamReplicas);
+    const publisher = await EventPublisher.create(connection, { replicas: streamReplicas, duplicateWindowSeconds });
+    const identity = await publisher.ensureStream();
     const store = (row: OutboxRow): Promise<void> => this.#store(publisher, row);
     let tail: TailReplay | null = null;
     if ((await findBrokerIdentity(pool)) !== identity) {
-      tail = new TailReplay({ pool, store, tailSeconds: TAIL_SECONDS, batchRows: BATCH_ROWS });
+      tail = new TailReplay({ pool, store, tailSeconds: duplicateWindowSeconds, batchRows: BATCH_ROWS });
     }
     while (this.#isWorking(connection)) {
       const isIdle = await this.#publishBatch(tail, store);
@@ -160,6 +162,8 @@ export class OutboxRelay {
   }
 
   async #store(publisher: EventPublisher, row: OutboxRow): Promise<void> {
+    // For each row anew: a batch may take its time, and the process may have stood still in the middle of it.
+    this.#assertLeading();
     try {
       await publisher.store(row);
       this.stats.stored += 1;
@@ -167,6 +171,11 @@ export class OutboxRelay {
       this.stats.failed += 1;
       throw error;
     }
+  }
+
+  /** @throws when this instance is not sure to lead: what it has in hand may by now be another leader's */
+  #assertLeading(): void {
+    if (!this.#lock.isHeld) throw new Error('leadership lost with events on the way; who leads now publishes them');
   }
 
   #isWorking(connection: NatsConnection): boolean {
@@ -178,7 +187,7 @@ export class OutboxRelay {
     const { pool, log } = this.#options;
     await tail.publishNext();
     if (!tail.isDone) return tail;
-    if (!this.#lock.isHeld) throw new Error('leadership lost while the newest events were published again');
+    this.#assertLeading();
     await saveBrokerIdentity(pool, identity);
     log.info({ count: tail.count }, 'outbox relay: broker is new or was restarted, newest events published again');
     return null;
@@ -189,8 +198,9 @@ export class OutboxRelay {
     const { pool, log } = this.#options;
     const rows = await findUnpublished(pool, BATCH_ROWS, this.#held.userIds());
     if (rows.length === 0) return true;
-    if (!this.#lock.isHeld) return true;
     const { stored, failures } = await (tail?.publishBehindTail(rows) ?? publishInOrder(rows, store));
+    // What was acknowledged before a freeze may have been lost by the broker since, and published again or not.
+    this.#assertLeading();
     await markPublished(
       pool,
       stored.map((row) => row.id),
@@ -214,6 +224,7 @@ export class OutboxRelay {
     const now = performance.now();
     if (now - this.#cleanedAt < CLEANUP_INTERVAL_MS) return;
     this.#cleanedAt = now;
-    await deletePublished(this.#options.pool, TAIL_SECONDS, CLEANUP_ROWS);
+    const { pool, duplicateWindowSeconds } = this.#options;
+    await deletePublished(pool, duplicateWindowSeconds, CLEANUP_ROWS);
   }
 }

@@ -10,8 +10,15 @@ export interface OutboxRow {
   readonly dataVersion: number;
   readonly payload: Record<string, unknown>;
   readonly createdAt: Date;
-  /** Seconds since the row was committed or last known to be stored, by the database's clock. */
+  /** Seconds since the row was committed or last known to be stored, by the database's clock, when it was read. */
   readonly ageSeconds: number;
+  /** When that was, by the monotonic clock of this process, in milliseconds. */
+  readonly readAtMs: number;
+}
+
+/** The age now: a row may lie here for as long as the process stands still, or the broker takes for those before it. */
+export function currentAgeSeconds({ ageSeconds, readAtMs }: Pick<OutboxRow, 'ageSeconds' | 'readAtMs'>): number {
+  return ageSeconds + (performance.now() - readAtMs) / 1_000;
 }
 
 export interface OutboxBacklog {
@@ -24,18 +31,25 @@ const COLUMNS = `id::float8 as "id", event_id as "eventId", user_id::float8 as "
   data_version::int as "dataVersion", payload, created_at as "createdAt",
   extract(epoch from clock_timestamp() - coalesce(published_at, created_at))::float8 as "ageSeconds"`;
 
+async function readRows(pool: pg.Pool, statement: string, values: readonly unknown[]): Promise<OutboxRow[]> {
+  // Before it is sent: an age that is too high costs a look-up, one that is too low a repeat.
+  const readAtMs = performance.now();
+  const { rows } = await pool.query<Omit<OutboxRow, 'readAtMs'>>(statement, [...values]);
+  return rows.map((row) => ({ ...row, readAtMs }));
+}
+
 /** Rows due for publishing, oldest first, without the users in `heldUserIds`. */
 export async function findUnpublished(
   pool: pg.Pool,
   limit: number,
   heldUserIds: readonly number[],
 ): Promise<OutboxRow[]> {
-  const { rows } = await pool.query<OutboxRow>(
+  return readRows(
+    pool,
     `select ${COLUMNS} from outbox
      where published_at is null and user_id <> all($2::bigint[]) order by id limit $1`,
     [limit, heldUserIds],
   );
-  return rows;
 }
 
 /** Rows already published within the last `seconds`, after `afterId`, oldest first. */
@@ -45,12 +59,12 @@ export async function findPublishedTail(
   afterId: number,
   limit: number,
 ): Promise<OutboxRow[]> {
-  const { rows } = await pool.query<OutboxRow>(
+  return readRows(
+    pool,
     `select ${COLUMNS} from outbox
      where published_at > clock_timestamp() - make_interval(secs => $1) and id > $2 order by id limit $3`,
     [seconds, afterId, limit],
   );
-  return rows;
 }
 
 /** Rows of these users already published within the last `seconds`, oldest first: what they did in that time. */
@@ -59,12 +73,12 @@ export async function findPublishedTailOf(
   seconds: number,
   userIds: readonly number[],
 ): Promise<OutboxRow[]> {
-  const { rows } = await pool.query<OutboxRow>(
+  return readRows(
+    pool,
     `select ${COLUMNS} from outbox
      where user_id = any($2::bigint[]) and published_at > clock_timestamp() - make_interval(secs => $1) order by id`,
     [seconds, userIds],
   );
-  return rows;
 }
 
 /** Marks rows as stored by the broker. Marking twice changes nothing. */

@@ -1,7 +1,7 @@
 import { OUTBOX_HINT_SUBJECT } from '@infrasignal/shared';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { OutboxRelay } from '../outbox/outbox-relay.ts';
+import { OutboxRelay, type OutboxRelayOptions } from '../outbox/outbox-relay.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -11,11 +11,7 @@ declare module 'fastify' {
   }
 }
 
-export interface OutboxOptions {
-  readonly databaseUrl: string;
-  readonly natsUrl: string;
-  readonly streamReplicas: number;
-}
+export type OutboxOptions = Omit<OutboxRelayOptions, 'pool' | 'log'>;
 
 async function outbox(app: FastifyInstance, options: OutboxOptions): Promise<void> {
   const relay = new OutboxRelay({ ...options, pool: app.pool, log: app.log });

@@ -1,16 +1,16 @@
-import { EVENTS_STREAM_NAME, type EventEnvelope } from '@infrasignal/shared';
+import { DUPLICATE_WINDOW_SECONDS, EVENTS_STREAM_NAME, type EventEnvelope } from '@infrasignal/shared';
 import { readStream, startTestNats, type StreamMessage, type TestDatabase, type TestNats } from '@infrasignal/testkit';
 import Fastify, { type FastifyBaseLogger } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { OutboxRelay } from '../../src/outbox/outbox-relay.ts';
+import { OutboxRelay, type OutboxRelayOptions } from '../../src/outbox/outbox-relay.ts';
 import { createAuthDatabase, type TestContext } from '../auth-fixture.ts';
 
 export interface RelayFixture {
   readonly database: TestDatabase;
   readonly nats: TestNats;
   /** Starts one more relay on the same database and broker, as another instance of the service would. */
-  readonly startRelay: () => OutboxRelay;
+  readonly startRelay: (changes?: Partial<OutboxRelayOptions>) => OutboxRelay;
   /** What the stream holds, in its order. */
   readonly stored: () => Promise<StreamMessage<EventEnvelope>[]>;
 }
@@ -23,7 +23,7 @@ export async function createRelayFixture(t: TestContext): Promise<RelayFixture> 
   return {
     database,
     nats,
-    startRelay: () => {
+    startRelay: (changes) => {
       const pool = new pg.Pool({ connectionString: database.url, max: 4 });
       pool.on('error', () => undefined);
       const relay = new OutboxRelay({
@@ -31,7 +31,10 @@ export async function createRelayFixture(t: TestContext): Promise<RelayFixture> 
         databaseUrl: database.url,
         natsUrl: nats.url,
         streamReplicas: 1,
+        duplicateWindowSeconds: DUPLICATE_WINDOW_SECONDS,
+        leaderTimeoutSeconds: 10,
         log: silent,
+        ...changes,
       });
       t.teardown(async () => {
         await relay.stop();

@@ -1,7 +1,10 @@
 // If this breaks, two instances publish side by side and mix up one user's events, or none does and nobody hears
 // anything until somebody restarts a service.
-import { waitFor } from '@infrasignal/testkit';
+import { startFaultProxy, waitFor } from '@infrasignal/testkit';
+import Fastify from 'fastify';
+import pg from 'pg';
 import { test } from 'tap';
+import { advisoryLocks } from '../../src/db/advisory-locks.ts';
 import { commitRow, countUnpublished, createRelayFixture, placesOf } from './relay-fixture.ts';
 
 test('F10 one of several instances leads, and another takes over when its lock is gone', async (t) => {
@@ -29,4 +32,43 @@ test('F10 one of several instances leads, and another takes over when its lock i
   await waitFor(async () => (await countUnpublished(database)) === 0);
   t.strictSame(placesOf(await stored()), ['1:1', '1:2', '1:3']);
   t.ok(first, 'there was a first leader');
+});
+
+test('F10 a leader that lost its lock in the middle of a batch neither publishes nor marks the rest of it', async (t) => {
+  const { database, nats, startRelay, stored } = await createRelayFixture(t);
+  const proxy = await startFaultProxy(t, nats);
+  let logs = '';
+  const { log } = Fastify({ logger: { stream: { write: (line: string) => (logs += line) } } });
+  const relay = startRelay({ natsUrl: `nats://127.0.0.1:${proxy.port}`, log });
+  await commitRow(database, { userId: 1, seq: 1 });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
+
+  // The broker stands still with the first row of a batch, and meanwhile somebody else becomes the leader.
+  let isStopped = false;
+  proxy.setRule((chunk) => {
+    if (!chunk.includes('users.2.user.login')) return 'forward';
+    void nats.kill('SIGSTOP');
+    isStopped = true;
+    return 'forward';
+  });
+  t.teardown(() => nats.kill('SIGCONT'));
+  for (let seq = 1; seq <= 3; seq += 1) await commitRow(database, { userId: 2, seq });
+  await waitFor(() => isStopped);
+  proxy.setRule(null);
+  const other = new pg.Client({ connectionString: database.url });
+  await other.connect();
+  t.teardown(() => other.end());
+  await database.query(`select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = 'infrasignal-relay-lock' and datname = current_database()`);
+  await other.query('select pg_advisory_lock($1)', [advisoryLocks.relay]);
+  await waitFor(() => !relay.isLeading);
+  await nats.kill('SIGCONT');
+  await waitFor(async () => (await stored()).length === 2, { description: 'what was on its way to arrive' });
+  await waitFor(() => logs.includes('leadership lost with events on the way'));
+  t.strictSame(placesOf(await stored()), ['1:1', '2:1'], 'and nothing behind it');
+  t.equal(await countUnpublished(database), 3, 'nothing is marked by one who does not lead');
+
+  await other.query('select pg_advisory_unlock($1)', [advisoryLocks.relay]);
+  await waitFor(async () => (await countUnpublished(database)) === 0);
+  t.strictSame(placesOf(await stored()), ['1:1', '2:1', '2:2', '2:3'], 'each once, in order');
 });

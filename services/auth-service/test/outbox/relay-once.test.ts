@@ -52,6 +52,7 @@ test('F4 a row in doubt that outlived the duplicate window is looked up, not sto
     payload: { user_id: 9, phone_number: '0123456789' },
     createdAt: new Date(),
     ageSeconds: 700,
+    readAtMs: performance.now(),
   });
   await jetstream(connection).publish(eventSubject(9, 'user.login'), JSON.stringify(envelope), { msgID: 'forgotten' });
 
