@@ -54,6 +54,10 @@ export const commonMetrics = {
     '1 while the condition of `/readyz` holds, else 0. `check` is the name of the condition.',
     ['check'],
   ),
+  brokerConnected: gauge(
+    'infrasignal_broker_connected',
+    '1 while the connection to the broker is up, else 0. A broker that stands still is noticed within 9 s.',
+  ),
   httpRequests: counter(
     'infrasignal_http_requests_total',
     'Answered requests. `route` is the template of the path (`unmatched` for none), never the path itself.',

@@ -1,3 +1,4 @@
+import { commonMetrics } from '@infrasignal/service-kit';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Features } from '../features.ts';
@@ -38,6 +39,7 @@ function registerHashes({ metrics }: FastifyInstance, hashQueue: HashQueue): voi
 async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetricsOptions): Promise<void> {
   const { metrics, pool } = app;
   const { breaches, hashQueue, loginAttempts, securityLog, sessions } = features;
+  metrics.read(commonMetrics.brokerConnected, () => Number(app.broker.connection !== null));
   registerOutbox(app);
   registerHashes(app, hashQueue);
   metrics.read(definitions.logins, () => Object.entries(loginAttempts.stats));
@@ -55,5 +57,5 @@ async function serviceMetrics(app: FastifyInstance, { features }: ServiceMetrics
 export const serviceMetricsPlugin = fp(serviceMetrics, {
   name: 'service-metrics',
   fastify: '5.x',
-  dependencies: ['metrics', 'database', 'outbox'],
+  dependencies: ['metrics', 'database', 'broker', 'outbox'],
 });

@@ -1,3 +1,4 @@
+import { commonMetrics } from '@infrasignal/service-kit';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { metrics as definitions } from '../metrics.ts';
@@ -32,8 +33,9 @@ function registerDeliveries({ hub, metrics }: FastifyInstance): void {
   metrics.read(definitions.queueBytes, () => Object.entries(hub.unsentBytes));
 }
 
-function registerReading({ eventConsumer, hub, metrics, readStats, streamReader }: FastifyInstance): void {
+function registerReading({ broker, eventConsumer, hub, metrics, readStats, streamReader }: FastifyInstance): void {
   const { stats } = eventConsumer;
+  metrics.read(commonMetrics.brokerConnected, () => Number(broker.connection !== null));
   metrics.read(definitions.consumerLag, async () => {
     const { lastSequence } = await streamReader.getState();
     // What came between the answer and now was read already.
