@@ -88,7 +88,13 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     maxAge: CORS_MAX_AGE_SECONDS,
   });
   await app.register(openapiPlugin, { isDebug: config.isDebug, version });
-  await app.register(databasePlugin, { databaseUrl: config.databaseUrl, poolMax: config.databasePoolMax });
+  await app.register(databasePlugin, {
+    databaseUrl: config.databaseUrl,
+    poolMax: config.databasePoolMax,
+    waitingMax: config.databaseWaitingMax,
+    connectMsMax: config.databaseConnectMsMax,
+    statementMsMax: config.databaseStatementMsMax,
+  });
   await app.register(brokerPlugin, { natsUrl: config.natsUrl });
   await app.register(outboxPlugin, {
     databaseUrl: config.databaseUrl,

@@ -1,8 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../plugins/database-plugin.ts';
 import { users } from './schema/index.ts';
-
-export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
+import { inTransaction, type Transaction } from './transaction.ts';
 
 /**
  * Runs `change` while holding the user's row.
@@ -18,7 +17,7 @@ export async function withUserLock<Result>(
   userId: number,
   change: (tx: Transaction) => Promise<Result>,
 ): Promise<Result | null> {
-  return db.transaction(async (tx) => {
+  return inTransaction(db, async (tx) => {
     const { rowCount } = await tx.execute(sql`select 1 from ${users} where id = ${userId} for update`);
     return rowCount === 0 ? null : change(tx);
   });

@@ -14,7 +14,7 @@ declare module 'fastify' {
 export type OutboxOptions = Omit<OutboxRelayOptions, 'pool' | 'log'>;
 
 async function outbox(app: FastifyInstance, options: OutboxOptions): Promise<void> {
-  const relay = new OutboxRelay({ ...options, pool: app.pool, log: app.log });
+  const relay = new OutboxRelay({ ...options, pool: app.backgroundPool, log: app.log });
   app.decorate('outboxRelay', relay);
   app.decorate('announceEvent', () => {
     if (relay.isLeading) relay.wake();

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { users } from '../../db/schema/index.ts';
-import type { Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
 
 /** Disables an account, or lets it in again. @returns false when it already was that way */
 export async function setDisabled(tx: Transaction, userId: number, isDisabled: boolean): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { userDeleted, userRegistered, userUpdated } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
 import { outbox, sessions, users } from '../../db/schema/index.ts';
-import type { Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
 import { isUniqueViolation } from '../../db/unique-violation.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
@@ -187,12 +187,14 @@ export async function updateEmail(db: Database, userId: number, email: string | 
 /**
  * Removes the account with everything that hangs on it and writes `user.deleted`, in one statement. Its sessions must
  * have been revoked before, in the same transaction.
+ * @param passwordHash of the password that was proven; null: an operator's order, without any
  * @returns false when the password that was proven is no longer the account's
  */
-export async function deleteAccount(tx: Transaction, userId: number, passwordHash: string): Promise<boolean> {
+export async function deleteAccount(tx: Transaction, userId: number, passwordHash: string | null): Promise<boolean> {
+  const isProven = passwordHash === null ? sql`true` : sql`password_hash = ${passwordHash}`;
   const { rows } = await tx.execute(sql`
     with account as (
-      delete from ${users} where id = ${userId} and password_hash = ${passwordHash}
+      delete from ${users} where id = ${userId} and ${isProven}
       returning id, event_seq + 1 as event_seq
     ), event as (
       ${insertEvent({ definition: userDeleted, from: 'account', data: sql`jsonb_build_object('user_id', account.id)` })}

@@ -2,7 +2,8 @@ import { commonErrors, type FieldProblem, type TokenResponse } from '@infrasigna
 import { ProblemError } from '@infrasignal/service-kit';
 import type { SQL } from 'drizzle-orm';
 import type { CountryCode } from 'libphonenumber-js/max';
-import { withUserLock, type Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
+import { withUserLock } from '../../db/user-lock.ts';
 import { normaliseEmail } from '../../lib/email-address.ts';
 import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
 import { idempotencyErrors } from '../../lib/idempotency-key.ts';
@@ -217,6 +218,17 @@ export class AccountsService {
       if (!(await deleteAccount(tx, userId, passwordHash))) throw noAccount();
     });
     announceEvent();
+  }
+
+  /** The same by order of an operator, who proves nothing. @returns false when there is no such account */
+  async deleteByOrder(userId: number): Promise<boolean> {
+    const { db, endAllSessions, announceEvent } = this.#dependencies;
+    const isDeleted = await withUserLock(db, userId, async (tx) => {
+      await endAllSessions(tx, userId);
+      return deleteAccount(tx, userId, null);
+    });
+    announceEvent();
+    return isDeleted === true;
   }
 
   /** The answer that a registration with this key had; null when there was none. */

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { advisoryLocks } from '../../db/advisory-locks.ts';
 import { importedUsers, reservedUserIds, users } from '../../db/schema/index.ts';
-import type { Transaction } from '../../db/user-lock.ts';
+import { inTransaction, type Transaction } from '../../db/transaction.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
 /** A user that shall be written. */
@@ -47,7 +47,7 @@ export async function findLastId(db: Database | Transaction): Promise<number> {
  * registration would draw an id that the import has just written, and be refused for it.
  */
 export async function reserveIds(db: Database, upToId: number): Promise<void> {
-  await db.transaction(async (tx) => {
+  await inTransaction(db, async (tx) => {
     await tx.execute(sql.raw(`set local lock_timeout = '${LOCK_TIMEOUT}'`));
     // Nobody draws an id between the look and the change.
     await tx.execute(sql`lock table ${users} in share row exclusive mode`);
@@ -63,7 +63,7 @@ export async function withImportLock<Result>(
   db: Database,
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
-  return db.transaction(async (tx) => {
+  return inTransaction(db, async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${advisoryLocks.imports})`);
     return work(tx);
   });

@@ -1,4 +1,4 @@
-import type { Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { toUserId, type FileSurvey, type RefusedRecord, type SurveyedRecord } from './file-survey.ts';
 import type { FormerUser } from './former-user.ts';

@@ -1,7 +1,7 @@
 import { and, eq, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import { advisoryLocks } from '../../db/advisory-locks.ts';
 import { signingKeys } from '../../db/schema/index.ts';
-import type { Transaction } from '../../db/user-lock.ts';
+import { inTransaction, type Transaction } from '../../db/transaction.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
 export type StoredKey = typeof signingKeys.$inferSelect;
@@ -13,7 +13,7 @@ export async function findKeys(db: Database): Promise<StoredKey[]> {
 }
 
 async function locked<Result>(db: Database, change: (tx: Transaction) => Promise<Result>): Promise<Result> {
-  return db.transaction(async (tx) => {
+  return inTransaction(db, async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${advisoryLocks.signingKeys})`);
     return change(tx);
   });

@@ -1,7 +1,7 @@
 import { userPasswordChanged } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
 import { users } from '../../db/schema/index.ts';
-import type { Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 

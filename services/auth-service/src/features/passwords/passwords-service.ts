@@ -1,7 +1,8 @@
 import { commonErrors, type FieldProblem } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import type { SQL } from 'drizzle-orm';
-import { withUserLock, type Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
+import { withUserLock } from '../../db/user-lock.ts';
 import type { HashPlace, QueuedHasher } from '../../lib/hash-queue.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { PasswordPolicy } from './password-policy.ts';

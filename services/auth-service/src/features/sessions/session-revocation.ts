@@ -1,7 +1,7 @@
 import { REVOKED_SESSIONS_MAX, sessionRevoked, type SessionRevokedReason } from '@infrasignal/shared';
 import { sql, type SQL } from 'drizzle-orm';
 import { sessions, users } from '../../db/schema/index.ts';
-import type { Transaction } from '../../db/user-lock.ts';
+import type { Transaction } from '../../db/transaction.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 
 export interface Revocation {
