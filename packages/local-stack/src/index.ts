@@ -4,7 +4,7 @@ export { makeDirectoryForPostgres, startPostgres, type RunningPostgres, type Sta
 export { startManagedProcess, type ExitStatus, type ManagedProcess, type ManagedProcessOptions } from './managed-process.ts';
 export { endLeftoverServer, POSTGRES_USER } from './postgres-cluster.ts';
 export { isLockHeld, tryLockFile, type LockAttempt, type LockFile } from './lock-file.ts';
-export { forgetPath, guardPath } from './reaper-client.ts';
+export { forgetMount, forgetPath, guardMount, guardPath } from './reaper-client.ts';
 export { startGateway, type RunningGateway, type StartGatewayOptions } from './gateway.ts';
 export { findFreePort } from './ports.ts';
 export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.mjs';

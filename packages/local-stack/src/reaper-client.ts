@@ -11,6 +11,7 @@ export interface ReapRule {
 
 let reaper: ChildProcess | undefined;
 const guardedProcesses = new Map<number, ProcessIdentity & ReapRule>();
+const guardedMounts = new Set<string>();
 const guardedPaths = new Set<string>();
 
 /** From now on this process will be ended even if the present process is killed with SIGKILL. */
@@ -23,6 +24,17 @@ export function guardProcess(identity: ProcessIdentity, rule: ReapRule): void {
 /** The process has ended; its id may be given to a stranger from now on. */
 export function forgetProcess(pid: number): void {
   if (guardedProcesses.delete(pid)) tell({ remove: pid });
+}
+
+/** What is mounted there will be unmounted if this process dies before it does so itself. */
+export function guardMount(mountPoint: string): void {
+  guardedMounts.add(mountPoint);
+  tell({ mount: mountPoint });
+}
+
+/** Nothing is mounted there any more. */
+export function forgetMount(mountPoint: string): void {
+  if (guardedMounts.delete(mountPoint)) tell({ unmounted: mountPoint });
 }
 
 /** The path will be removed if this process dies before it does so itself. */
@@ -63,6 +75,7 @@ function startReaper(): ChildProcess {
   child.unref();
   (child.stdin as unknown as { unref?: () => void } | null)?.unref?.();
   for (const entry of guardedProcesses.values()) writeLine(child, { add: entry });
+  for (const mount of guardedMounts) writeLine(child, { mount });
   for (const path of guardedPaths) writeLine(child, { path });
   return child;
 }

@@ -3,6 +3,7 @@ export { createTestDatabase, openServersDatabase, type TestDatabase, type TestDa
 export { startTestPostgres, type TestPostgres, type TestPostgresOptions } from './test-postgres.ts';
 export { startTestNats, type TestNats, type TestNatsOptions } from './test-nats.ts';
 export { createTestDirectory } from './test-directory.ts';
+export { findDiskObstacle, TestDisk, type TestDiskOptions } from './test-disk.ts';
 export { readStream, type ReadStreamOptions, type StreamMessage } from './stream-reader.ts';
 export {
   runServiceToExit,
