@@ -25,3 +25,9 @@ export function pick<Item>(random: Random, items: readonly Item[]): Item {
   if (item === undefined) throw new RangeError('nothing to choose from');
   return item;
 }
+
+/** All of them, in random order. */
+export function shuffle<Item>(random: Random, items: readonly Item[]): Item[] {
+  const keyed = items.map((item) => ({ item, key: random() }));
+  return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
+}
