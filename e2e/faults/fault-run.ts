@@ -133,7 +133,7 @@ export class FaultRun {
     await run.#registerUsers(options.users ?? USERS);
     await run.#connectSockets();
     await run.#waitUntilQuiet();
-    for (const victim of run.#victims) await victim.measureBefore();
+    await Promise.all(run.#victims.map((victim) => victim.measureBefore()));
     const rate = options.ratePerSecond ?? RATE_PER_SECOND;
     options.progress(`${run.accounts.length} users, ${run.sockets.length} sockets, ${rate} operations a second`);
     run.#startLoad(rate);
@@ -217,13 +217,11 @@ export class FaultRun {
 
   async #readHistories(): Promise<ProcessHistory[]> {
     const services = { 'auth-service': this.auths, 'notify-service': this.notifies, 'nats-server': [this.broker] };
-    const histories: ProcessHistory[] = [];
-    for (const [name, victims] of Object.entries(services)) {
-      const ofInstances: ProcessHistory[] = [];
-      for (const victim of victims) ofInstances.push(await victim.toHistory());
-      histories.push(sumHistories(name, ofInstances));
-    }
-    return histories;
+    return Promise.all(
+      Object.entries(services).map(async ([name, victims]) => {
+        return sumHistories(name, await Promise.all(victims.map((victim) => victim.toHistory())));
+      }),
+    );
   }
 
   #entries(): Pick<Ledger, 'operations' | 'clients'> {

@@ -27,8 +27,11 @@ export interface Scenario {
   readonly control: NegativeControl;
 }
 
+/** Users with sockets: load L, and in short runs as many as show the same in seconds. */
+export const LOADED_USERS = { full: 100, short: 30 };
+
 /** A broken part loses for good: there is no point in waiting long for what it lost. */
-export const CONTROL_DRAIN_TIMEOUT_MS = 3_000;
+export const CONTROL_DRAIN_TIMEOUT_MS = 2_000;
 
 export interface NegativeControl {
   /** What is broken. */

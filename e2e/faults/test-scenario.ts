@@ -7,7 +7,7 @@ import type { Scenario } from './scenario.ts';
  * What is asked of every run of the tests, where all scenarios together have five minutes; `npm run faults` kills a
  * hundred times.
  */
-const KILLS = 8;
+const KILLS = 4;
 
 /** A minute and a half on two free cores; the rest is for machines that do something else as well. */
 const TIMEOUT_MS = 300_000;

@@ -1,16 +1,18 @@
 import { waitFor } from '@infrasignal/testkit';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
-const UP_MS_MAX = 1_500;
+const UP_MS_MAX = { full: 1_500, short: 700 };
 
 /** Two instances: one is the relay's leader, and with each kill of it leadership has to move. */
 const INSTANCES = 2;
 
-async function run({ t, random, kills, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress, stack: { authInstances: INSTANCES } });
-  await killOften(faultRun.auths, { kills, random, progress, upMsMax: UP_MS_MAX, downMsMax: 0 });
+async function run({ t, random, kills, isFull, progress }: ScenarioContext): Promise<FaultRunResult> {
+  const length = isFull ? 'full' : 'short';
+  const load = { users: LOADED_USERS[length], stack: { authInstances: INSTANCES } };
+  const faultRun = await FaultRun.set(t, { random, progress, ...load });
+  await killOften(faultRun.auths, { kills, random, progress, upMsMax: UP_MS_MAX[length], downMsMax: 0 });
   await faultRun.measureRecovery();
   return faultRun.finish();
 }
@@ -23,7 +25,7 @@ const STOLEN_ROWS_MIN = 10;
  * soon as they are committed.
  */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress, users: 20, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const faultRun = await FaultRun.set(t, { random, progress, users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
   const { database } = faultRun.stack;
   let stolen = 0;
   await waitFor(

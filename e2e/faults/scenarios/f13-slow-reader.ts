@@ -8,7 +8,7 @@ import type { Scenario, ScenarioContext } from '../scenario.ts';
 import { readPeakMib } from '../victim.ts';
 
 /** Either way together more than the kernel keeps for a connection (some megabytes) and the limit of the node. */
-const BURST = { full: { count: 50_000, textBytes: 400 }, short: { count: 2_000, textBytes: 4_000 } };
+const BURST = { full: { count: 50_000, textBytes: 400 }, short: { count: 1_500, textBytes: 4_000 } };
 
 /** The default, and in short runs as little as those who read are never short of. */
 const QUEUE_BYTES_MAX = { full: 1_048_576, short: 524_288 };
@@ -109,7 +109,7 @@ function describeReturn({ connections }: ClientRecord): string {
 
 function run(context: ScenarioContext): Promise<FaultRunResult> {
   const { full, short } = QUEUE_BYTES_MAX;
-  return play(context, context.isFull ? 100 : 30, context.isFull ? full : short);
+  return play(context, context.isFull ? 100 : 15, context.isFull ? full : short);
 }
 
 /** A node that keeps everything for everybody until it is read. */

@@ -7,10 +7,10 @@ import { CONTROL_DRAIN_TIMEOUT_MS, type Scenario, type ScenarioContext } from '.
  * hence another limit than for a node with few; how long it takes is printed.
  */
 const FULL = { users: 1_000, socketsPerUser: 10, recoveryLimitMs: 60_000 };
-const SHORT = { users: 50, socketsPerUser: 10, recoveryLimitMs: 30_000 };
+const SHORT = { users: 25, socketsPerUser: 10, recoveryLimitMs: 30_000 };
 
 /** Events flow before the node is killed, and again when everybody is back. */
-const FLOW_MS = { full: 5_000, short: 1_000 };
+const FLOW_MS = { full: 5_000, short: 500 };
 
 async function play(context: ScenarioContext, options: Partial<Parameters<typeof FaultRun.set>[1]>): Promise<FaultRunResult> {
   const { t, random, progress, isFull } = context;
@@ -33,7 +33,7 @@ function run(context: ScenarioContext): Promise<FaultRunResult> {
 /** Clients that come back without their cursor, as if there were no resume. */
 function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   const timeoutMs = CONTROL_DRAIN_TIMEOUT_MS;
-  const broken = { users: 20, recoveryLimitMs: timeoutMs, drainTimeoutMs: timeoutMs, chooseAfter: () => null };
+  const broken = { users: 10, recoveryLimitMs: 1_000, drainTimeoutMs: timeoutMs, chooseAfter: () => null };
   return play({ ...context, isFull: false }, broken);
 }
 

@@ -3,12 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkSocketsKept } from '../checks/check-others.ts';
 import type { Violation } from '../checks/evidence.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import type { Scenario, ScenarioContext } from '../scenario.ts';
+import { LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { SlowCrowd } from '../slow-crowd.ts';
 import { readPeakMib } from '../victim.ts';
 
 /** 2,000 connections at full length. */
 const CONNECTIONS_PER_KILL = 20;
+
+/** What the services allow is no setting: in short runs a module shortens it. */
+const LIMITS_SCALE = { full: 1, short: 0.2 };
 
 /** Longer than a request may take: everybody in the crowd is thrown out and comes back. */
 const ATTACK_MS = 18_000;
@@ -20,13 +23,19 @@ const LIMITS_PASSED_MS = 17_000;
 const LIMITS_PASSED_MS_MAX = 60_000;
 
 /** What a client sees as closed is kept by the service for another second, for the last answer to be read. */
-const LINGER_MS = 3_000;
+const LINGER_MS = { full: 3_000, short: 1_500 };
 
 /** The load keeps its connections; others come anew all the time and must find the door open. */
 const NEWCOMER_INTERVAL_MS = 250;
 
 /** Far longer than an answer takes on the slowest machine. */
 const NEWCOMER_TIMEOUT_MS = 5_000;
+
+/** @param scale of the time that a connection may take; Infinity: as if nobody had set a limit */
+function limitsScaledBy(scale: number): Pick<FaultRunOptions, 'preload' | 'stack'> {
+  const env = { FAULT_CONNECTION_LIMITS_SCALE: String(scale) };
+  return { preload: new URL('../scaled-connection-limits.mjs', import.meta.url), stack: { authEnv: env, notifyEnv: env } };
+}
 
 function startCrowd({ t, kills }: ScenarioContext, { stack }: FaultRun): Promise<SlowCrowd> {
   const targets = [
@@ -66,15 +75,17 @@ async function pass(ms: number, { stack }: FaultRun, crowd?: SlowCrowd): Promise
 }
 
 async function run(context: ScenarioContext): Promise<FaultRunResult> {
-  const { t, random, progress } = context;
-  const faultRun = await FaultRun.set(t, { random, progress });
+  const { t, random, isFull, progress } = context;
+  const length = isFull ? 'full' : 'short';
+  const scale = LIMITS_SCALE[length];
+  const faultRun = await FaultRun.set(t, { random, progress, users: LOADED_USERS[length], ...limitsScaledBy(scale) });
   const { auth, notify } = faultRun.stack;
   const before = [auth, notify].map(({ pid }) => readPeakMib(pid));
   const crowd = await startCrowd(context, faultRun);
-  const turnedAway = await pass(ATTACK_MS, faultRun);
+  const turnedAway = await pass(ATTACK_MS * scale, faultRun);
   crowd.stopReturning();
   progress(`${crowd.returns} of the slow connections were closed and opened again`);
-  turnedAway.push(...(await pass(LIMITS_PASSED_MS_MAX, faultRun, crowd)), ...(await pass(LINGER_MS, faultRun)));
+  turnedAway.push(...(await pass(LIMITS_PASSED_MS_MAX, faultRun, crowd)), ...(await pass(LINGER_MS[length], faultRun)));
   const grown = [auth, notify].map(({ pid }, at) => readPeakMib(pid) - (before[at] ?? 0));
   faultRun.figures.push(`at the peak auth-service used ${grown[0]} MiB more than before, notify-service ${grown[1]} MiB`);
   await faultRun.measureRecovery();
@@ -82,15 +93,13 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
   return { ...result, violations: [...result.violations, ...turnedAway, ...checkSocketsKept(faultRun.ledger.clients)] };
 }
 
-/** Services without the limits: played by a module that takes them away from every server. */
+/** Services without the limits. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const { t, random, progress } = context;
-  const preload = new URL('../without-connection-limits.mjs', import.meta.url);
-  const options: FaultRunOptions = { random, progress, users: 20, preload };
-  const faultRun = await FaultRun.set(t, options);
+  const { t, random, isFull, progress } = context;
+  const faultRun = await FaultRun.set(t, { random, progress, users: 10, ...limitsScaledBy(Infinity) });
   const crowd = await startCrowd(context, faultRun);
   crowd.stopReturning();
-  await pass(LIMITS_PASSED_MS, faultRun);
+  await pass(LIMITS_PASSED_MS * LIMITS_SCALE[isFull ? 'full' : 'short'], faultRun);
   await faultRun.measureRecovery();
   return faultRun.finish({ isAuthUnharmed: true });
 }

@@ -1,15 +1,17 @@
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
-const UP_MS_MAX = 1_500;
+const UP_MS_MAX = { full: 1_500, short: 700 };
 
 /** Two nodes: a client that is cut off resumes on the other one, or finds none when both are gone. */
 const NODES = 2;
 
-async function run({ t, random, kills, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress, stack: { notifyInstances: NODES } });
-  await killOften(faultRun.notifies, { kills, random, progress, upMsMax: UP_MS_MAX, downMsMax: 0 });
+async function run({ t, random, kills, isFull, progress }: ScenarioContext): Promise<FaultRunResult> {
+  const length = isFull ? 'full' : 'short';
+  const load = { users: LOADED_USERS[length], stack: { notifyInstances: NODES } };
+  const faultRun = await FaultRun.set(t, { random, progress, ...load });
+  await killOften(faultRun.notifies, { kills, random, progress, upMsMax: UP_MS_MAX[length], downMsMax: 0 });
   await faultRun.measureRecovery();
   return faultRun.finish({ isAuthUnharmed: true });
 }
@@ -17,8 +19,8 @@ async function run({ t, random, kills, progress }: ScenarioContext): Promise<Fau
 /** Clients that come back without their cursor, as if there were no resume. */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
   const broken = { drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS, chooseAfter: () => null };
-  const faultRun = await FaultRun.set(t, { random, progress, users: 20, ...broken });
-  await killOften(faultRun.notifies, { kills: 1, random, progress, upMsMax: UP_MS_MAX, downMsMax: 0 });
+  const faultRun = await FaultRun.set(t, { random, progress, users: 10, ...broken });
+  await killOften(faultRun.notifies, { kills: 1, random, progress, upMsMax: UP_MS_MAX.short, downMsMax: 0 });
   return faultRun.finish();
 }
 

@@ -1,20 +1,22 @@
 import { nowMs, waitFor } from '@infrasignal/testkit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
-const UP_MS_MAX = 1_500;
-const DOWN_MS_MAX = 3_000;
+const UP_MS_MAX = { full: 1_500, short: 500 };
+const DOWN_MS_MAX = { full: 3_000, short: 1_500 };
 
 /** The quick series: with default settings an ordered consumer stood still for 45 s after one like it. */
 const QUICK_KILLS = 8;
 const QUICK_SERIES_MS = 2_000;
 
-async function run({ t, random, kills, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress });
+async function run({ t, random, kills, isFull, progress }: ScenarioContext): Promise<FaultRunResult> {
+  const length = isFull ? 'full' : 'short';
+  const faultRun = await FaultRun.set(t, { random, progress, users: LOADED_USERS[length] });
   const { broker } = faultRun;
-  await killOften([broker], { kills, random, progress, upMsMax: UP_MS_MAX, downMsMax: DOWN_MS_MAX });
+  const times = { upMsMax: UP_MS_MAX[length], downMsMax: DOWN_MS_MAX[length] };
+  await killOften([broker], { kills, random, progress, ...times });
   await faultRun.measureRecovery();
 
   const seriesStartedAt = performance.now();
@@ -35,7 +37,7 @@ async function run({ t, random, kills, progress }: ScenarioContext): Promise<Fau
 
 /** A relay that drops what it cannot publish: played by deleting from outside what waits while the broker is away. */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress, users: 20, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const faultRun = await FaultRun.set(t, { random, progress, users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
   const { broker, stack } = faultRun;
   await broker.kill();
   const drop = (): Promise<object[]> => stack.database.query('delete from outbox where published_at is null returning id');

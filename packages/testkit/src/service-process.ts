@@ -10,12 +10,15 @@ import {
   type ExitStatus,
   type ManagedProcess,
 } from '@infrasignal/local-stack';
+import { buildService } from './service-build.ts';
 import type { TestContext } from './test-context.ts';
 import { createTestDirectory } from './test-directory.ts';
 
 export interface ServiceProcessOptions {
   /** Entry file: a file URL, or a path from the root of the clone (`services/auth-service/src/server.ts`). */
   entry: string | URL;
+  /** Built into one file first, which starts in half the time; for tests that start services often. Default false. */
+  isBuilt?: boolean;
   /** The service's whole environment besides PATH, HOME, HOST and PORT. */
   env?: Record<string, string | undefined>;
   /** Fixed port; a free one is chosen when absent and kept over restarts. */
@@ -109,18 +112,18 @@ export async function runServiceToExit(t: TestContext, options: ServiceProcessOp
   return { code, signal, logs: readWholeLog(logPath) };
 }
 
-function spawnService(
+async function spawnService(
   options: ServiceProcessOptions,
   env: Record<string, string | undefined>,
   port: number,
   logPath: string,
 ): Promise<ManagedProcess> {
-  const { entry } = options;
+  const { entry, isBuilt = false } = options;
   const path = typeof entry === 'string' && !entry.startsWith('file:') ? resolve(PROJECT_ROOT, entry) : fileURLToPath(entry);
   return startManagedProcess({
     name: 'service',
     command: process.execPath,
-    args: ['--conditions=@infrasignal/source', '--import', 'tsx', path],
+    args: isBuilt ? [await buildService(path)] : ['--conditions=@infrasignal/source', '--import', 'tsx', path],
     // Nothing of tap's own environment: the service runs as it does in production.
     env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: '127.0.0.1', PORT: String(port), ...env },
     cwd: PROJECT_ROOT,

@@ -65,6 +65,7 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const startAuth = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
       entry: 'services/auth-service/src/server.ts',
+      isBuilt: true,
       env: {
         ...CHEAP_HASHES,
         ...ROOMY_AUTH_LIMITS,
@@ -75,11 +76,11 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
         ...options.authEnv,
       },
     });
-  const auths = await startMany(options.authInstances ?? 1, startAuth);
-  const auth = first(auths);
+  const auth = await startAuth();
   const startNotify = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
       entry: 'services/notify-service/src/server.ts',
+      isBuilt: true,
       env: {
         DEBUG: String(isDebug),
         NATS_URL: await links.lead('notifyToBroker', nats.url),
@@ -89,7 +90,11 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
         ...options.notifyEnv,
       },
     });
-  const notifies = await startMany(options.notifyInstances ?? 1, startNotify);
+  const [otherAuths, notifies] = await Promise.all([
+    startMany((options.authInstances ?? 1) - 1, startAuth),
+    startMany(options.notifyInstances ?? 1, startNotify),
+  ]);
+  const auths = [auth, ...otherAuths];
   const notify = first(notifies);
   const gateway = hasGateway ? await startGatewayProcess(t, gatewayPort, auth, notify) : null;
   const authUrls = await links.leadEach('clientsToAuth', auths);
@@ -113,7 +118,7 @@ function startGatewayProcess(
   });
 }
 
-/** One after the other: on two cores they would only wait for each other's compilation. */
+/** One after the other, in the order of the links that lead to them; a core is left for another kind. */
 async function startMany(count: number, start: () => Promise<ServiceProcess>): Promise<ServiceProcess[]> {
   const processes: ServiceProcess[] = [];
   while (processes.length < count) processes.push(await start());

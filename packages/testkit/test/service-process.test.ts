@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { identifyProcess, isSameProcessAlive, PROJECT_ROOT, type ProcessIdentity } from '@infrasignal/local-stack';
-import { runServiceToExit, startServiceProcess, waitFor } from '../src/index.ts';
+import { runServiceToExit, startServiceProcess, startTestNats, waitFor } from '../src/index.ts';
 
 const entry = new URL('fixtures/hello-service.ts', import.meta.url);
 
@@ -26,6 +26,18 @@ test('a service runs as a process, is ready when it says so, restarts on its por
   });
   t.ok(identity);
   t.notOk(identity !== null && isSameProcessAlive(identity), 'ended with the test');
+});
+
+test('a service that is built before it starts is the same service', async (t) => {
+  const { url: brokerUrl } = await startTestNats(t);
+  const env = { NATS_URL: brokerUrl, JWKS_URL: 'http://127.0.0.1:1/nobody-has-keys' };
+  const entry = 'services/notify-service/src/server.ts';
+  const built = await startServiceProcess(t, { entry, isBuilt: true, env, readyPath: '/healthz' });
+  const document = (await (await fetch(`${built.url}/ws/asyncapi.json`)).json()) as { info: { version: string } };
+  t.match(document.info.version, /^\d+\.\d+\.\d+$/, 'what lies beside its sources is found');
+  await built.kill();
+  await built.restart();
+  t.equal((await fetch(`${built.url}/healthz`)).status, 200);
 });
 
 test('a service that refuses its configuration', async (t) => {

@@ -1,0 +1,73 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { guardPath } from '@infrasignal/local-stack';
+import * as esbuild from 'esbuild';
+
+let directory: string | undefined;
+const builds = new Map<string, Promise<string>>();
+
+/**
+ * Puts the sources of a service, and of the packages of this workspace that it uses, into one file of JavaScript: it
+ * starts in half the time and with a third of the work of the sources, which every process compiles anew. Packages
+ * from outside stay where they are, so that a module loaded before the service meets the same ones.
+ *
+ * @param entry path of the service's `server.ts`
+ * @returns path of the built file, made once per process and removed when this process is gone
+ */
+export function buildService(entry: string): Promise<string> {
+  const known = builds.get(entry);
+  if (known !== undefined) return known;
+  const built = buildOnce(entry);
+  builds.set(entry, built);
+  return built;
+}
+
+async function buildOnce(entry: string): Promise<string> {
+  const outfile = join(ensureDirectory(), `${basename(dirname(dirname(entry)))}.mjs`);
+  await esbuild.build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: `node${process.versions.node}`,
+    conditions: ['@infrasignal/source'],
+    plugins: [leaveOtherPackages, keepModuleUrls],
+    logLevel: 'warning',
+  });
+  return outfile;
+}
+
+function ensureDirectory(): string {
+  if (directory === undefined) {
+    directory = mkdtempSync(join(tmpdir(), 'infrasignal-built-'));
+    guardPath(directory); // never forgotten: this process may start a service until its very end
+  }
+  return directory;
+}
+
+/** By their absolute path: the built file lies where none of them would be found. */
+const leaveOtherPackages: esbuild.Plugin = {
+  name: 'leave other packages',
+  setup: (build) => {
+    build.onResolve({ filter: /^[^./]/ }, async ({ path, kind, pluginData, ...from }) => {
+      if (kind === 'entry-point' || pluginData === leaveOtherPackages) return undefined;
+      if (path.startsWith('node:')) return { external: true };
+      const found = await build.resolve(path, { kind, ...from, pluginData: leaveOtherPackages });
+      return found.path.includes('/node_modules/') ? { path: found.path, external: true } : found;
+    });
+  },
+};
+
+/** Migrations and package.json are found from the source's own place. */
+const keepModuleUrls: esbuild.Plugin = {
+  name: 'keep the URLs of modules',
+  setup: (build) => {
+    build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      loader: 'ts',
+      contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)),
+    }));
+  },
+};
