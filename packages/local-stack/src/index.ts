@@ -1,4 +1,10 @@
-export { startNatsServer, type RunningNatsServer, type StartNatsServerOptions } from './nats-server.ts';
+export {
+  startNatsServer,
+  waitForNatsCluster,
+  type NatsClusterPlace,
+  type RunningNatsServer,
+  type StartNatsServerOptions,
+} from './nats-server.ts';
 export { findNatsBinary, type NatsBinary } from './nats-binary.ts';
 export { makeDirectoryForPostgres, startPostgres, type RunningPostgres, type StartPostgresOptions } from './postgres.ts';
 export { startManagedProcess, type ExitStatus, type ManagedProcess, type ManagedProcessOptions } from './managed-process.ts';

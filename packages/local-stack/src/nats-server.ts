@@ -7,6 +7,18 @@ import { findFreePort, isPortFreeSoon } from './ports.ts';
 import { StackError } from './stack-error.ts';
 import { waitFor } from './wait-for.ts';
 
+/** A server's place among the servers that keep the streams together. */
+export interface NatsClusterPlace {
+  /** Unlike every other in the cluster, and the same over restarts: streams remember where their copies are. */
+  serverName: string;
+  /** TCP port on 127.0.0.1 where the others reach it. */
+  routePort: number;
+  /** Told to the others in place of it, where something stands in between. */
+  advertisedPort?: number | undefined;
+  /** Where all servers of the cluster are reached. */
+  routePorts: readonly number[];
+}
+
 export interface StartNatsServerOptions {
   /** JetStream's files and the generated configuration; created when missing. */
   storeDirectory: string;
@@ -14,6 +26,8 @@ export interface StartNatsServerOptions {
   port?: number | undefined;
   /** Port of the HTTP monitoring on 127.0.0.1; none when absent. */
   monitorPort?: number | undefined;
+  /** Absent: a server for itself. */
+  cluster?: NatsClusterPlace | undefined;
   /** Lines in nats-server's configuration language, put at the end of the file: they win. */
   extraConfig?: string | undefined;
   /** Default: `nats-server.log` in the store directory. */
@@ -42,6 +56,9 @@ const READY_TIMEOUT_MS = 60_000;
 
 // An orderly end flushes the store; it took 10 to 40 ms in trials.
 const STOP_TIMEOUT_MS = 10_000;
+
+// The monitoring answers from memory.
+const MONITOR_TIMEOUT_MS = 1_000;
 
 // After a SIGKILL another program's outgoing connection may sit on the port for a moment.
 const PORT_TAKEN_TIMEOUT_MS = 5_000;
@@ -84,10 +101,10 @@ export async function startNatsServer(options: StartNatsServerOptions): Promise<
 }
 
 function renderConfig(options: StartNatsServerOptions, port: number): string {
-  const { storeDirectory, monitorPort, extraConfig } = options;
+  const { storeDirectory, monitorPort, cluster, extraConfig } = options;
   return [
     '# Generated at every start: changes here are lost.',
-    'server_name: infrasignal',
+    `server_name: ${cluster?.serverName ?? 'infrasignal'}`,
     'host: 127.0.0.1',
     `port: ${port}`,
     ...(monitorPort === undefined ? [] : [`http: ${JSON.stringify(`127.0.0.1:${monitorPort}`)}`]),
@@ -104,9 +121,54 @@ function renderConfig(options: StartNatsServerOptions, port: number): string {
     '  max_memory_store: 64MB',
     '  max_file_store: 8GB',
     '}',
+    ...(cluster === undefined ? [] : renderCluster(cluster)),
     extraConfig ?? '',
     '',
   ].join('\n');
+}
+
+function renderCluster({ routePort, routePorts, advertisedPort }: NatsClusterPlace): string[] {
+  return [
+    'cluster {',
+    '  name: infrasignal',
+    '  host: 127.0.0.1',
+    `  port: ${routePort}`,
+    ...(advertisedPort === undefined ? [] : [`  advertise: "127.0.0.1:${advertisedPort}"`]),
+    `  routes: [${routePorts.map((port) => `"nats://127.0.0.1:${port}"`).join(', ')}]`,
+    '}',
+  ];
+}
+
+/** What a server says of the group that decides where streams are made; its leader also names the others. */
+interface MetaReport {
+  readonly meta_cluster?: { readonly leader?: string; readonly replicas?: readonly { current: boolean; offline?: boolean }[] };
+}
+
+/**
+ * Waits until the servers of a cluster have agreed on a leader and have caught up with it: before, they greet clients
+ * and can neither make a stream nor store in one.
+ * @param monitorPorts of all servers that are to be there
+ */
+export async function waitForNatsCluster(monitorPorts: readonly number[], abortSignal?: AbortSignal): Promise<void> {
+  const ask = (port: number, path: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(MONITOR_TIMEOUT_MS) });
+  const isHealthy = async (port: number): Promise<boolean> => (await ask(port, '/healthz')).ok;
+  // A leader that does not see all of them yet finds no place for three copies.
+  const seesAll = async (port: number): Promise<boolean> => {
+    const { meta_cluster: meta } = (await (await ask(port, '/jsz')).json()) as MetaReport;
+    const seen = meta?.replicas?.filter(({ current, offline }) => current && offline !== true) ?? [];
+    return seen.length === monitorPorts.length - 1;
+  };
+  const areAllHealthy = async (): Promise<boolean> => {
+    if (!(await Promise.all(monitorPorts.map(isHealthy))).every(Boolean)) return false;
+    return (await Promise.all(monitorPorts.map(seesAll))).some(Boolean);
+  };
+  await waitFor(areAllHealthy, {
+    timeoutMs: READY_TIMEOUT_MS,
+    intervalMs: 100,
+    description: 'the servers of the NATS cluster to agree on a leader',
+    abortIf: () => abortSignal?.throwIfAborted(),
+  });
 }
 
 /** Resolves as soon as the server greets: by then JetStream has recovered its store. */

@@ -2,6 +2,12 @@ export { waitFor, type WaitForOptions } from '@infrasignal/local-stack';
 export { createTestDatabase, openServersDatabase, type TestDatabase, type TestDatabaseOptions } from './test-database.ts';
 export { startTestPostgres, type TestPostgres, type TestPostgresOptions } from './test-postgres.ts';
 export { startTestNats, type TestNats, type TestNatsOptions } from './test-nats.ts';
+export {
+  startTestNatsCluster,
+  type TestNatsCluster,
+  type TestNatsClusterOptions,
+  type TestNatsNode,
+} from './test-nats-cluster.ts';
 export { createTestDirectory } from './test-directory.ts';
 export { findDiskObstacle, TestDisk, type TestDiskOptions } from './test-disk.ts';
 export { readStream, type ReadStreamOptions, type StreamMessage } from './stream-reader.ts';
