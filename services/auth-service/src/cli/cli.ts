@@ -3,12 +3,23 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../config.ts';
-import { migrateDatabase } from '../db/migrate.ts';
+import { migrateDatabase, requireMigratedDatabase } from '../db/migrate.ts';
 import * as schema from '../db/schema/index.ts';
 import { createFeatures } from '../features.ts';
-import { CommandError, type Command, type CommandContext, type Terminal } from './command.ts';
+import {
+  CommandError,
+  type BareContext,
+  type Command,
+  type CommandContext,
+  type CommandResult,
+  type ParsedArguments,
+  type Terminal,
+} from './command.ts';
+import { doctor } from './doctor-command.ts';
 import { importDjango } from './import-commands.ts';
 import { rotateKeys } from './key-commands.ts';
+import { migrate } from './migrate-command.ts';
+import { outboxReplay, outboxStatus } from './outbox-commands.ts';
 import { grantScope, showScopes, withdrawScope } from './scope-commands.ts';
 import {
   createServiceClient,
@@ -16,16 +27,34 @@ import {
   revokeServiceClient,
   rotateServiceClient,
 } from './service-client-commands.ts';
-import { disableUser, enableUser, unlockUser } from './user-commands.ts';
+import { streamStatus } from './stream-commands.ts';
+import {
+  deleteUser,
+  disableUser,
+  enableUser,
+  listUsers,
+  revokeUserSessions,
+  showUser,
+  unlockUser,
+} from './user-commands.ts';
 
 const commands: readonly Command[] = [
+  doctor,
+  migrate,
   rotateKeys,
-  grantScope,
-  withdrawScope,
-  showScopes,
+  listUsers,
+  showUser,
   disableUser,
   enableUser,
   unlockUser,
+  revokeUserSessions,
+  deleteUser,
+  grantScope,
+  withdrawScope,
+  showScopes,
+  outboxStatus,
+  outboxReplay,
+  streamStatus,
   importDjango,
   createServiceClient,
   listServiceClients,
@@ -51,6 +80,7 @@ function help(): string[] {
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     '',
     'infrasignal <command> --help shows examples. It needs the environment of auth-service (DATABASE_URL, SECRET_KEY …).',
+    'Exit codes: 0 done; 1 failed, or the answer is no; 2 typed wrong; 3 done in part; 78 the configuration is wrong.',
   ];
 }
 
@@ -62,13 +92,12 @@ function findCommand(argv: readonly string[]): { command: Command; rest: string[
   return null;
 }
 
-async function withContext<Result>(
-  environment: Readonly<Record<string, string | undefined>>,
-  terminal: Terminal,
+async function withService<Result>(
+  bare: BareContext,
   use: (context: CommandContext) => Promise<Result>,
 ): Promise<Result> {
-  const config = loadConfig(environment);
-  await migrateDatabase(config.databaseUrl);
+  const config = loadConfig(bare.environment);
+  await (config.isMigratingAtStart ? migrateDatabase : requireMigratedDatabase)(config.databaseUrl);
   const pool = new pg.Pool({ connectionString: config.databaseUrl, max: 2, application_name: 'infrasignal-cli' });
   pool.on('error', () => undefined);
   try {
@@ -77,10 +106,15 @@ async function withContext<Result>(
     // The relay of a running instance finds what is committed here at its next poll.
     const hooks = { db, announceEvent: nothing, broker: null, log: { warn: nothing }, onError: nothing };
     const features = await createFeatures(config, hooks);
-    return await use({ db, config, features, terminal });
+    return await use({ ...bare, db, config, features });
   } finally {
     await pool.end();
   }
+}
+
+function run(command: Command, bare: BareContext, given: ParsedArguments): Promise<CommandResult> {
+  if ('runBare' in command) return command.runBare(bare, given);
+  return withService(bare, (context) => command.run(context, given));
 }
 
 /** Runs one command line. @returns the exit code */
@@ -107,8 +141,9 @@ export async function runCli(
       options: { ...command.options, json: { type: 'boolean' } },
     });
     const given = { positionals, options: values };
-    const result = await withContext(environment, terminal, (context) => command.run(context, given));
+    const result = await run(command, { environment, terminal }, given);
     for (const line of values.json === true ? [JSON.stringify(result.data)] : result.lines) terminal.out(line);
+    if (result.isFailed === true) return EXIT.failed;
     return result.isPartial === true ? EXIT.partial : EXIT.done;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

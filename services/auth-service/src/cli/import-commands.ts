@@ -13,7 +13,7 @@ import {
   type ImportCounts,
   type UserFile,
 } from '../features/imports/index.ts';
-import { CommandError, type Command, type CommandContext, type CommandResult, type ParsedArguments } from './command.ts';
+import { CommandError, type ServiceCommand, type CommandContext, type CommandResult, type ParsedArguments } from './command.ts';
 import { ProgressLine } from './progress-line.ts';
 
 type Options = ParsedArguments['options'];
@@ -156,7 +156,7 @@ async function importFile(context: CommandContext, settings: Settings): Promise<
 }
 
 /** `infrasignal import-django` */
-export const importDjango: Command = {
+export const importDjango: ServiceCommand = {
   name: 'import-django',
   usage: '<file> [--dry-run] [--new-ids] [options]',
   summary: 'Brings in the users of a Django application, with their passwords and ids.',

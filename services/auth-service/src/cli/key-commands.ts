@@ -1,7 +1,7 @@
-import type { Command } from './command.ts';
+import type { ServiceCommand } from './command.ts';
 
 /** `infrasignal rotate-keys` */
-export const rotateKeys: Command = {
+export const rotateKeys: ServiceCommand = {
   name: 'rotate-keys',
   usage: '',
   summary: 'Lets a new key sign access tokens from now on. Tokens of the one before verify until they expire.',

@@ -1,5 +1,5 @@
 import { changeScope, grantableScopes, type GrantableScope } from '../features/accounts/index.ts';
-import { CommandError, type Command, type CommandContext, type ParsedArguments } from './command.ts';
+import { CommandError, type ServiceCommand, type CommandContext, type ParsedArguments } from './command.ts';
 import { getAccount } from './named-account.ts';
 
 function getScope(name: string | undefined): GrantableScope {
@@ -8,7 +8,7 @@ function getScope(name: string | undefined): GrantableScope {
   return scope;
 }
 
-function change(isGranted: boolean): Command['run'] {
+function change(isGranted: boolean): ServiceCommand['run'] {
   return async (context: CommandContext, { positionals: [who, scopeName] }: ParsedArguments) => {
     const scope = getScope(scopeName);
     const { userId, name } = await getAccount(context, who);
@@ -24,7 +24,7 @@ function change(isGranted: boolean): Command['run'] {
 }
 
 /** `infrasignal scopes grant` */
-export const grantScope: Command = {
+export const grantScope: ServiceCommand = {
   name: 'scopes grant',
   usage: '<user id | phone number> <scope>',
   summary: 'Grants a scope to an account and ends its sessions: the next login has it.',
@@ -33,7 +33,7 @@ export const grantScope: Command = {
 };
 
 /** `infrasignal scopes withdraw` */
-export const withdrawScope: Command = {
+export const withdrawScope: ServiceCommand = {
   name: 'scopes withdraw',
   usage: '<user id | phone number> <scope>',
   summary: 'Withdraws a scope from an account and ends its sessions and sockets.',
@@ -42,7 +42,7 @@ export const withdrawScope: Command = {
 };
 
 /** `infrasignal scopes show` */
-export const showScopes: Command = {
+export const showScopes: ServiceCommand = {
   name: 'scopes show',
   usage: '<user id | phone number>',
   summary: 'Shows the scopes of an account.',

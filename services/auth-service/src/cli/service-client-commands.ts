@@ -1,5 +1,5 @@
 import { grantableScopes } from '../features/accounts/index.ts';
-import { CommandError, type Command } from './command.ts';
+import { CommandError, type ServiceCommand } from './command.ts';
 
 /** A day: long enough to deploy the new secret everywhere, short enough that a leaked old one is soon worth nothing. */
 const OVERLAP_HOURS = 24;
@@ -18,7 +18,7 @@ function showSecret(clientId: string, secret: string): string[] {
 }
 
 /** `infrasignal service-clients create` */
-export const createServiceClient: Command = {
+export const createServiceClient: ServiceCommand = {
   name: 'service-clients create',
   usage: '<name> [--scope <scope>]…',
   summary: 'Makes credentials for another team’s service and shows its secret, once.',
@@ -40,7 +40,7 @@ export const createServiceClient: Command = {
 };
 
 /** `infrasignal service-clients list` */
-export const listServiceClients: Command = {
+export const listServiceClients: ServiceCommand = {
   name: 'service-clients list',
   usage: '',
   summary: 'Lists the credentials of services.',
@@ -64,7 +64,7 @@ export const listServiceClients: Command = {
 };
 
 /** `infrasignal service-clients rotate` */
-export const rotateServiceClient: Command = {
+export const rotateServiceClient: ServiceCommand = {
   name: 'service-clients rotate',
   usage: '<client id> [--overlap-hours <hours>]',
   summary: `Makes a new secret; the one before stays good for the overlap (${OVERLAP_HOURS} hours; 0 ends it now).`,
@@ -85,7 +85,7 @@ export const rotateServiceClient: Command = {
 };
 
 /** `infrasignal service-clients revoke` */
-export const revokeServiceClient: Command = {
+export const revokeServiceClient: ServiceCommand = {
   name: 'service-clients revoke',
   usage: '<client id>',
   summary: 'Ends the credentials for good: tokens are refused and sockets closed at once.',

@@ -1,6 +1,7 @@
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
-import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { advisoryLocks } from './advisory-locks.ts';
@@ -32,20 +33,31 @@ export async function migrateDatabase(databaseUrl: string): Promise<void> {
  * @throws Error that says so when a migration of this release is missing in the database
  */
 export async function requireMigratedDatabase(databaseUrl: string): Promise<void> {
+  const missing = await findMissingMigrations(databaseUrl);
+  if (missing.length === 0) return;
+  throw new Error(
+    `the database lacks ${missing.length} migrations of this release, and MIGRATE_AT_START is false: ` +
+      'run `infrasignal migrate`',
+  );
+}
+
+/** The names of this release's migrations that the database does not have yet, in their order. */
+export async function findMissingMigrations(databaseUrl: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'infrasignal-migrate' });
   client.on('error', () => undefined);
   await client.connect();
   try {
     const newest = await findNewestMigration(client);
-    const missing = readMigrationFiles({ migrationsFolder }).filter(({ folderMillis }) => folderMillis > newest);
-    if (missing.length === 0) return;
-    throw new Error(
-      `the database lacks ${missing.length} migrations of this release, and MIGRATE_AT_START is false: ` +
-        'run `infrasignal migrate`',
-    );
+    return readJournal().flatMap(({ when, tag }) => (when > newest ? [tag] : []));
   } finally {
     await client.end();
   }
+}
+
+/** What drizzle-kit notes of each migration: the name of its file, and when it was made, in milliseconds. */
+function readJournal(): { when: number; tag: string }[] {
+  const text = readFileSync(join(migrationsFolder, 'meta/_journal.json'), 'utf8');
+  return (JSON.parse(text) as { entries: { when: number; tag: string }[] }).entries;
 }
 
 /** The time that its file gives to the newest migration that was applied, in milliseconds; 0 when none was. */

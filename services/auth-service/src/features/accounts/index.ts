@@ -5,4 +5,5 @@ export { meRoutes } from './me-routes.ts';
 export { AccountsService } from './accounts-service.ts';
 export { RegistrationKeys } from './registration-keys.ts';
 export { changeScope, findAccount, grantableScopes, type GrantableScope } from './account-scopes.ts';
+export { findListedAccount, listAccounts, type ListedAccount } from './account-listing.ts';
 export { setDisabled } from './account-status.ts';

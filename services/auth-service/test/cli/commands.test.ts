@@ -3,13 +3,10 @@
 import type { TokenResponse } from '@infrasignal/shared';
 import { readStream, waitFor } from '@infrasignal/testkit';
 import { test } from 'tap';
-import { runCli } from '../src/cli/cli.ts';
-import { startAuth, type AuthFixture } from './auth-fixture.ts';
-import { infrasignal, type Run } from './command-line.ts';
-import { createAccount, logIn, post, type Answer } from './requests.ts';
-import { GOOD_PASSWORD } from './auth-fixture.ts';
-
-const json = <Data>({ out }: Run): Data => JSON.parse(out) as Data;
+import { runCli } from '../../src/cli/cli.ts';
+import { GOOD_PASSWORD, startAuth, type AuthFixture } from '../auth-fixture.ts';
+import { infrasignal, readJson } from '../command-line.ts';
+import { createAccount, logIn, post, type Answer } from '../requests.ts';
 
 const claimsOf = (token: string): { scope?: string; sid: string } =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { scope?: string; sid: string };
@@ -26,7 +23,7 @@ test('A25 a service gets scoped tokens by its secret, which the database does no
   const fixture = await startAuth(t);
   const made = await infrasignal(fixture, 'service-clients', 'create', 'billing', '--scope', 'notifications:all', '--json');
   t.equal(made.code, 0, made.error);
-  const credentials = json<Credentials>(made);
+  const credentials = readJson<Credentials>(made);
   const answer = await getToken(fixture, credentials);
   t.equal(answer.statusCode, 200);
   t.match(answer.json(), { token_type: 'Bearer', scope: 'notifications:all' });
@@ -49,11 +46,11 @@ test('A25 a service gets scoped tokens by its secret, which the database does no
 
 test('A26 a rotated secret overlaps, a revoked client is out at once and its sockets are told', async (t) => {
   const fixture = await startAuth(t);
-  const first = json<Credentials>(await infrasignal(fixture, 'service-clients', 'create', 'reports', '--json'));
-  const second = json<Credentials>(await infrasignal(fixture, 'service-clients', 'rotate', first.client_id, '--json'));
+  const first = readJson<Credentials>(await infrasignal(fixture, 'service-clients', 'create', 'reports', '--json'));
+  const second = readJson<Credentials>(await infrasignal(fixture, 'service-clients', 'rotate', first.client_id, '--json'));
   t.equal((await getToken(fixture, first)).statusCode, 200, 'within the overlap');
   t.equal((await getToken(fixture, second)).statusCode, 200);
-  const third = json<Credentials>(
+  const third = readJson<Credentials>(
     await infrasignal(fixture, 'service-clients', 'rotate', first.client_id, '--overlap-hours', '0', '--json'),
   );
   t.equal((await getToken(fixture, second)).statusCode, 401, 'no overlap');
