@@ -197,10 +197,8 @@ export class EventConsumer {
     // The consumer is there already: a session that ends from now on is told by it, what ended before is read here.
     try {
       await this.#loadRevocations(connection);
-      await this.#loadRecent(connection, lastSequence);
-      await loadBroadcasts(this.#opener(connection), lastSequence, (message) => {
-        this.#follower.recallBroadcast(message);
-      });
+      if (last !== null) await this.#loadRecent(connection, lastSequence);
+      await this.#loadBroadcasts(connection, lastSequence);
     } catch (error) {
       epoch.end('stopped');
       throw error;

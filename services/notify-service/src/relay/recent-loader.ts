@@ -1,3 +1,4 @@
+import type { Timers } from '../lib/timers.ts';
 import type { OpenEpoch } from './consumer-epoch.ts';
 import { readPast } from './past-reader.ts';
 import type { StreamMessage } from './stream-message.ts';
@@ -10,6 +11,7 @@ const RECENT_MESSAGES_MAX = 10_000;
 
 /**
  * Reads the newest messages up to a position, in order.
+ * @param throughSequence the stream's leader has a message there
  * @param countMax no more than these, if they are fewer
  * @throws Error when they could not be read to the end
  */
@@ -17,12 +19,9 @@ export async function loadRecentEvents(
   openEpoch: OpenEpoch,
   throughSequence: number,
   countMax: number,
+  timers: Timers,
   onMessage: (message: StreamMessage) => void,
 ): Promise<void> {
-  if (throughSequence === 0) return;
   const fromSequence = Math.max(1, throughSequence - Math.min(countMax, RECENT_MESSAGES_MAX) + 1);
-  await readPast(openEpoch, { fromSequence }, null, (message) => {
-    if (message.sequence <= throughSequence) onMessage(message);
-    return message.sequence >= throughSequence;
-  });
+  await readPast(openEpoch, { start: { fromSequence }, filter: null, throughSequence }, timers, onMessage);
 }

@@ -1,4 +1,4 @@
-import { ALL_BROADCASTS, EVENTS_STREAM_NAME, userEventsFilter } from '@infrasignal/shared';
+import { ALL_BROADCASTS, ALL_SESSION_REVOCATIONS, EVENTS_STREAM_NAME, userEventsFilter } from '@infrasignal/shared';
 import { jetstreamManager, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Broker } from '@infrasignal/service-kit';
@@ -68,15 +68,21 @@ export class StreamReader {
 
   /** The newest message of a user. */
   findNewestAtLeader(userId: number): Promise<StreamMessage | null> {
-    const query = { last_by_subj: userEventsFilter(userId) };
-    return this.#ask('newest', async ({ manager }) =>
-      toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
-    );
+    return this.#findLastAtLeader(userEventsFilter(userId));
   }
 
   /** The newest message for everybody. */
   findNewestBroadcastAtLeader(): Promise<StreamMessage | null> {
-    const query = { last_by_subj: ALL_BROADCASTS };
+    return this.#findLastAtLeader(ALL_BROADCASTS);
+  }
+
+  /** The newest end of anybody's session. */
+  findNewestRevocationAtLeader(): Promise<StreamMessage | null> {
+    return this.#findLastAtLeader(ALL_SESSION_REVOCATIONS);
+  }
+
+  #findLastAtLeader(filter: string): Promise<StreamMessage | null> {
+    const query = { last_by_subj: filter };
     return this.#ask('newest', async ({ manager }) =>
       toMessage(await manager.streams.getMessage(EVENTS_STREAM_NAME, query)),
     );

@@ -7,6 +7,7 @@ import {
   userLogin,
   type EventEnvelope,
 } from '@infrasignal/shared';
+import { waitFor } from '@infrasignal/testkit';
 import { jetstream, jetstreamManager, type JetStreamClient } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { randomUUID } from 'node:crypto';
@@ -48,12 +49,17 @@ export class EventPublisher {
     this.#client = jetstream(connection, { timeout: 500 });
   }
 
-  /** Connects, and creates the stream as auth-service would. */
-  static async start(t: Teardown, url: string): Promise<EventPublisher> {
+  /**
+   * Connects, and creates the stream as auth-service would.
+   * @param url one or several, comma-separated
+   */
+  static async start(t: Teardown, url: string, replicas = 1): Promise<EventPublisher> {
+    const servers = url.split(',');
     // With the library's 20 s, a broker that is killed while it greets would silence this publisher for as long.
-    const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100, timeout: 1_000 });
+    const connection = await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 100, timeout: 1_000 });
     t.teardown(() => connection.close());
-    await createEventsStream(connection);
+    // A cluster that has just started may not know yet where to put the copies.
+    await waitFor(async () => (await createEventsStream(connection, replicas), true));
     return new EventPublisher(connection);
   }
 
@@ -132,9 +138,9 @@ export class EventPublisher {
 }
 
 /** Creates the stream on this broker. */
-export async function createEventsStream(connection: NatsConnection): Promise<void> {
+export async function createEventsStream(connection: NatsConnection, replicas = 1): Promise<void> {
   const manager = await jetstreamManager(connection);
-  await manager.streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: 1 });
+  await manager.streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], num_replicas: replicas });
 }
 
 export async function deleteEventsStream(connection: NatsConnection): Promise<void> {

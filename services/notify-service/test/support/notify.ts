@@ -54,6 +54,7 @@ export function startNotifyProcess(t: Teardown, world: World, changes: Environme
   return startServiceProcess(t, { entry: 'services/notify-service/src/server.ts', env });
 }
 
-export async function waitForReady(url: string): Promise<void> {
-  await waitFor(async () => (await fetch(`${url}/readyz`)).status === 200, { description: 'the node to be ready' });
+export async function waitForReady(url: string, timeoutMs = 10_000): Promise<void> {
+  const description = 'the node to be ready';
+  await waitFor(async () => (await fetch(`${url}/readyz`)).status === 200, { timeoutMs, description });
 }
