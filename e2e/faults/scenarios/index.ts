@@ -3,6 +3,7 @@ import { authKilled } from './f1-auth-killed.ts';
 import { authKilledAt } from './f1-auth-killed-at.ts';
 import { notifyKilled } from './f2-notify-killed.ts';
 import { brokerKilled } from './f3-broker-killed.ts';
+import { databaseKilled } from './f7-database-killed.ts';
 import { slowReader } from './f13-slow-reader.ts';
 import { halfOpen } from './f14-half-open.ts';
 import { crowdedNode } from './f15-crowded-node.ts';
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   authKilledAt,
   notifyKilled,
   brokerKilled,
+  databaseKilled,
   slowReader,
   halfOpen,
   crowdedNode,

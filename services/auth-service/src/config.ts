@@ -70,7 +70,7 @@ export const settings = {
   }),
   databaseStatementMsMax: integer('DATABASE_STATEMENT_MS_MAX', {
     description:
-      'The longest that one statement may take, in milliseconds; a second more, and the database is taken for away. All ' +
+      'The longest that one statement may take, in milliseconds; a fifth more, and the database is taken for away. All ' +
       'of ours are of a few rows: one that takes long waits for a lock, or for a server that does not answer.',
     fallback: 5_000,
     min: 100,

@@ -21,8 +21,8 @@ export interface PoolOptions extends DatabaseLimits {
   readonly onLost: (error: Error) => void;
 }
 
-/** Beyond the limit of the server: for one that cannot even say that a statement took too long. */
-const SILENCE_MS = 1_000;
+/** Beyond the limit of the server by a fifth: for one that cannot even say that a statement took too long. */
+const SILENCE_FACTOR = 1.2;
 
 /**
  * The server finds out within 30 s that the machine at the other end is gone, or the way to it; its own default is two
@@ -82,7 +82,7 @@ export function createPool(options: PoolOptions): pg.Pool {
       application_name: applicationName,
       connectionTimeoutMillis: connectMsMax,
       statement_timeout: statementMsMax,
-      query_timeout: statementMsMax + SILENCE_MS,
+      query_timeout: Math.ceil(statementMsMax * SILENCE_FACTOR),
       // Between two statements of a transaction nothing takes long: a client that says nothing has gone, or stands still.
       idle_in_transaction_session_timeout: statementMsMax,
       keepAlive: true,

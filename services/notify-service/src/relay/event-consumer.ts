@@ -211,19 +211,30 @@ export class EventConsumer {
     };
   }
 
-  #loadRevocations(connection: NatsConnection): Promise<void> {
-    const { decoder, hub, timers } = this.#options;
-    return loadRevocations(this.#opener(connection), decoder, timers.timeOfDay(), (sessionId) => {
+  async #loadRevocations(connection: NatsConnection): Promise<void> {
+    const { decoder, hub, reader, timers } = this.#options;
+    const newest = await reader.findNewestRevocationAtLeader();
+    await loadRevocations(this.#opener(connection), decoder, newest, timers, (sessionId) => {
       hub.revoke(sessionId);
     });
   }
 
   /** After a restart everybody comes back at once, and for what happened just now. */
   async #loadRecent(connection: NatsConnection, throughSequence: number): Promise<void> {
-    const { recent } = this.#options;
+    const { recent, timers } = this.#options;
     recent.clear();
-    await loadRecentEvents(this.#opener(connection), throughSequence, recent.eventsMax, (message) => {
+    await loadRecentEvents(this.#opener(connection), throughSequence, recent.eventsMax, timers, (message) => {
       this.#follower.recall(message);
+    });
+  }
+
+  async #loadBroadcasts(connection: NatsConnection, throughSequence: number): Promise<void> {
+    const { reader, timers } = this.#options;
+    const newest = await reader.findNewestBroadcastAtLeader();
+    if (newest === null) return;
+    await loadBroadcasts(this.#opener(connection), newest.sequence, timers, (message) => {
+      // What came after the reading was begun is read by it.
+      if (message.sequence <= throughSequence) this.#follower.recallBroadcast(message);
     });
   }
 

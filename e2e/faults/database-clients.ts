@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { scrape, waitFor, type Account, type TestContext } from '@infrasignal/testkit';
+import { ask, type Answer } from './answers.ts';
+import type { Violation } from './checks/evidence.ts';
+import type { FaultRun } from './fault-run.ts';
+
+/** Longer than every limit inside the service. */
+const ANSWER_TIMEOUT_MS = 15_000;
+
+/** More than the connections of the pool: one that was never given back is missed. */
+const PROBES_AT_ONCE = 12;
+
+const PROBE_INTERVAL_MS = 10;
+
+/** After this the pool is not back: further waiting tells nothing. */
+const PROBE_TIMEOUT_MS = 20_000;
+
+/** How often somebody ends a session that there is not, each in a transaction of its own. */
+const TRANSACTION_INTERVAL_MS = 20;
+
+/** What is given back is given back with the answer. */
+const GIVEN_BACK_TIMEOUT_MS = 2_000;
+
+function someAccount({ accounts }: FaultRun, at = 0): Account {
+  const account = accounts[at % accounts.length];
+  if (account === undefined) throw new Error('there is nobody who could ask');
+  return account;
+}
+
+/** A question that needs the database and changes nothing. */
+export function askForSessions(run: FaultRun, at = 0, timeoutMs = ANSWER_TIMEOUT_MS): Promise<Answer> {
+  const { access } = someAccount(run, at);
+  return ask({ url: `${run.stack.auth.url}/api/sessions/`, access, timeoutMs });
+}
+
+/** Milliseconds until more requests at once than the pool has connections are all carried out; Infinity: they never are. */
+export async function measurePoolBack(run: FaultRun): Promise<number> {
+  const startedAt = performance.now();
+  const areAllAnswered = async (): Promise<boolean> => {
+    const probes = Array.from({ length: PROBES_AT_ONCE }, (_, at) => askForSessions(run, at));
+    return (await Promise.all(probes)).every(({ status }) => status === 200);
+  };
+  return waitFor(areAllAnswered, { intervalMs: PROBE_INTERVAL_MS, timeoutMs: PROBE_TIMEOUT_MS }).then(
+    () => performance.now() - startedAt,
+    () => Infinity,
+  );
+}
+
+/** I5: at rest, every connection is in the pool. */
+export async function* checkPoolGivenBack({ stack }: FaultRun): AsyncGenerator<Violation> {
+  for (const { url } of stack.auths) {
+    let busy = NaN;
+    const isNoneBusy = async (): Promise<boolean> => {
+      busy = (await scrape(url)).sum('infrasignal_database_pool_connections', { state: 'busy' });
+      return busy === 0;
+    };
+    const isGivenBack = await waitFor(isNoneBusy, { timeoutMs: GIVEN_BACK_TIMEOUT_MS }).catch(() => false);
+    if (!isGivenBack) yield { invariant: 'I5', text: `${busy} connections of the pool of ${url} were never given back` };
+  }
+}
+
+/**
+ * Requests that are transactions of several statements, where those of the load are one statement each. They are about
+ * sessions that do not exist, so that they write nothing that would have to be accounted for.
+ */
+export class TransactionLoad {
+  readonly #run: FaultRun;
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #statuses = new Map<number | null, number>();
+  #isStopped = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(t: TestContext, run: FaultRun) {
+    this.#run = run;
+    t.teardown(() => this.stop());
+  }
+
+  start(): void {
+    this.#running = this.#keepAsking();
+  }
+
+  /** Waits for what is on the way. @returns I5 for every answer that is neither the right one nor “not now” */
+  async stop(): Promise<Violation[]> {
+    this.#isStopped = true;
+    await this.#running;
+    await Promise.all(this.#inFlight);
+    return [...this.#statuses].flatMap(([status, count]) =>
+      status === 404 || status === 503
+        ? []
+        : [{ invariant: 'I5' as const, text: `${count} transactions were answered ${status ?? 'not at all'}` }],
+    );
+  }
+
+  describe(): string {
+    const counts = [...this.#statuses].map(([status, count]) => `${count} × ${status ?? 'no answer'}`);
+    return `transactions of several statements: ${counts.join(', ')}`;
+  }
+
+  async #keepAsking(): Promise<void> {
+    for (let at = 0; !this.#isStopped; at += 1) {
+      const asked = this.#askOnce(at).finally(() => this.#inFlight.delete(asked));
+      this.#inFlight.add(asked);
+      await sleep(TRANSACTION_INTERVAL_MS);
+    }
+  }
+
+  async #askOnce(at: number): Promise<void> {
+    const { access } = someAccount(this.#run, at);
+    const url = `${this.#run.stack.auth.url}/api/sessions/${randomUUID()}`;
+    const { status } = await ask({ url, method: 'DELETE', access, timeoutMs: ANSWER_TIMEOUT_MS });
+    this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
+  }
+}
