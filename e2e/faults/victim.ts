@@ -45,6 +45,10 @@ export class Victim {
     this.#identity = identifyProcess(process.pid);
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   async kill(): Promise<void> {
     this.#noteUnexpectedEnd();
     this.isUp = false;

@@ -4,6 +4,8 @@ import { authKilledAt } from './f1-auth-killed-at.ts';
 import { notifyKilled } from './f2-notify-killed.ts';
 import { brokerKilled } from './f3-broker-killed.ts';
 import { databaseKilled } from './f7-database-killed.ts';
+import { brokerStopped } from './f9-broker-stopped.ts';
+import { leaderStopped } from './f10-leader-stopped.ts';
 import { slowReader } from './f13-slow-reader.ts';
 import { halfOpen } from './f14-half-open.ts';
 import { crowdedNode } from './f15-crowded-node.ts';
@@ -17,6 +19,8 @@ export const scenarios: readonly Scenario[] = [
   notifyKilled,
   brokerKilled,
   databaseKilled,
+  brokerStopped,
+  leaderStopped,
   slowReader,
   halfOpen,
   crowdedNode,

@@ -33,6 +33,7 @@ export class AccountApi {
   readonly #options: AccountApiOptions;
   #agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
   #turn = 0;
+  #takenOut: ReadonlySet<string> = new Set();
 
   constructor(options: AccountApiOptions) {
     this.#options = options;
@@ -48,6 +49,11 @@ export class AccountApi {
     return this.#perform('login', { phone_number: phoneNumber, password });
   }
 
+  /** From now on these instances get no new request: what a load balancer does with those that fail its checks. */
+  takeOut(urls: readonly string[]): void {
+    this.#takenOut = new Set(urls);
+  }
+
   /** Closes the connections that are kept for the next request. */
   closeIdle(): void {
     this.#agent.destroy();
@@ -55,10 +61,11 @@ export class AccountApi {
   }
 
   async #perform(kind: Operation['kind'], body: { phone_number: string; password: string }): Promise<Account | null> {
-    const { ledger, urls } = this.#options;
+    const { ledger } = this.#options;
+    const urls = this.#options.urls.filter((url) => !this.#takenOut.has(url));
     const operation = ledger.begin(kind, body.phone_number);
     try {
-      const answer = await this.#postToSome(urls.length, `/api/${kind}/`, JSON.stringify(body));
+      const answer = await this.#postToSome(urls, urls.length, `/api/${kind}/`, JSON.stringify(body));
       if (answer.status === (kind === 'register' ? 201 : 200)) {
         const tokens = JSON.parse(answer.body) as { user_id: number; access: string; phone_number: string };
         ledger.settle(operation, 'ok', String(answer.status), tokens.user_id);
@@ -75,14 +82,13 @@ export class AccountApi {
   }
 
   /** What a load balancer does: nothing was sent to an instance that refuses the connection, so the next one is asked. */
-  async #postToSome(attempts: number, path: string, body: string): Promise<Answer> {
-    const { urls } = this.#options;
+  async #postToSome(urls: readonly string[], attempts: number, path: string, body: string): Promise<Answer> {
     const base = urls[this.#turn++ % urls.length] ?? '';
     try {
       return await this.#post(new URL(path, base), body);
     } catch (error) {
       if (attempts <= 1 || !NEVER_SENT.has(codeOf(error))) throw error;
-      return this.#postToSome(attempts - 1, path, body);
+      return this.#postToSome(urls, attempts - 1, path, body);
     }
   }
 
