@@ -89,7 +89,8 @@ export class FaultRun {
   readonly writtenEventIds = new Set<string>();
   readonly auths: Victim[];
   readonly notifies: Victim[];
-  readonly broker: Victim;
+  /** The broker's servers: one, or the nodes of a cluster. */
+  readonly brokers: Victim[];
   readonly #options: FaultRunOptions;
   /** Those that were done to no process: to a connection, a disk, a clock. */
   readonly #otherFaults: Record<string, number> = {};
@@ -106,7 +107,15 @@ export class FaultRun {
     this.api = new AccountApi({ urls: stack.authUrls, ledger: this.ledger });
     this.auths = stack.auths.map((process, at) => new Victim(`auth-service ${at + 1}`, process, probeDirectory));
     this.notifies = stack.notifies.map((process, at) => new Victim(`notify-service ${at + 1}`, process, probeDirectory));
-    this.broker = new Victim('nats-server', stack.nats, null);
+    const nodes = stack.nats.nodes ?? [stack.nats];
+    this.brokers = nodes.map((node, at) => new Victim(`nats-server ${at + 1}`, node, null));
+  }
+
+  /** The broker, where it is one server. */
+  get broker(): Victim {
+    const [broker] = this.brokers;
+    if (broker === undefined) throw new Error('there is no broker');
+    return broker;
   }
 
   /** Everything is up, the users are registered, their sockets connected, nothing is under way. */
@@ -141,7 +150,7 @@ export class FaultRun {
   }
 
   get #victims(): Victim[] {
-    return [...this.auths, ...this.notifies, this.broker];
+    return [...this.auths, ...this.notifies, ...this.brokers];
   }
 
   nextPhoneNumber(): string {
@@ -216,7 +225,7 @@ export class FaultRun {
   }
 
   async #readHistories(): Promise<ProcessHistory[]> {
-    const services = { 'auth-service': this.auths, 'notify-service': this.notifies, 'nats-server': [this.broker] };
+    const services = { 'auth-service': this.auths, 'notify-service': this.notifies, 'nats-server': this.brokers };
     return Promise.all(
       Object.entries(services).map(async ([name, victims]) => {
         return sumHistories(name, await Promise.all(victims.map((victim) => victim.toHistory())));

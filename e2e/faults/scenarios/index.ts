@@ -10,6 +10,7 @@ import { slowReader } from './f13-slow-reader.ts';
 import { halfOpen } from './f14-half-open.ts';
 import { crowdedNode } from './f15-crowded-node.ts';
 import { slowClients } from './f17-slow-clients.ts';
+import { brokerCluster } from './f16-broker-cluster.ts';
 import { badNetwork } from './f19-bad-network.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
@@ -27,3 +28,4 @@ export const scenarios: readonly Scenario[] = [
   slowClients,
   badNetwork,
 ];
+  brokerCluster,

@@ -2,7 +2,7 @@ import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
 export interface ReadStreamOptions {
-  /** URL of the broker. */
+  /** URL of the broker; of a cluster, several, comma-separated. */
   url: string;
   /** Name of the stream, for instance `EVENTS`. */
   stream: string;
@@ -24,7 +24,7 @@ export interface StreamMessage<Data = unknown> {
 
 /** Reads everything that is in a stream now, in the stream's order, and leaves nothing behind in the broker. */
 export async function readStream<Data = unknown>(options: ReadStreamOptions): Promise<StreamMessage<Data>[]> {
-  const connection = await connect({ servers: options.url, reconnect: false });
+  const connection = await connect({ servers: options.url.split(','), reconnect: false });
   try {
     const manager = await jetstreamManager(connection);
     await manager.streams.info(options.stream); // a missing stream is an error, not an empty answer

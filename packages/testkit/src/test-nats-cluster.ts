@@ -25,10 +25,9 @@ export interface TestNatsClusterOptions {
   interposeRoutes?: (routePort: number) => Promise<number>;
 }
 
-export interface TestNatsCluster {
+/** Like one server, as far as that makes sense: its signals and restarts are for all nodes at once. */
+export interface TestNatsCluster extends TestNats {
   readonly nodes: readonly TestNatsNode[];
-  /** Of all nodes, comma-separated: what the services take as NATS_URL. */
-  readonly url: string;
   /** The node that decides where streams and consumers are made; null while there is none, or it cannot be found out. */
   findMetaLeader(): Promise<TestNatsNode | null>;
   /** The node that a stream is written through; null as above. */
@@ -60,11 +59,31 @@ export async function startTestNatsCluster(
   await waitUntilHealthy();
   const findByName = (name: string | undefined): TestNatsNode | null => nodes.find((node) => node.name === name) ?? null;
   return {
+    ...asOneServer(nodes),
     nodes,
-    url: nodes.map(({ url }) => url).join(','),
     findMetaLeader: async () => findByName(await agreeOn(nodes, ({ meta_cluster: meta }) => meta?.leader)),
     findStreamLeader: async (stream) => findByName(await agreeOn(nodes, (report) => leaderOf(report, stream))),
     waitUntilHealthy,
+  };
+}
+
+function asOneServer(nodes: readonly TestNatsNode[]): TestNats {
+  const [first] = nodes;
+  if (first === undefined) throw new Error('a cluster has at least one node');
+  const all = async (work: (node: TestNatsNode) => Promise<void>): Promise<void> => {
+    await Promise.all(nodes.map(work));
+  };
+  return {
+    url: nodes.map(({ url }) => url).join(','),
+    port: first.port,
+    storeDirectory: first.storeDirectory,
+    get pid() {
+      return first.pid;
+    },
+    kill: (signal) => all((node) => node.kill(signal)),
+    stop: () => all((node) => node.stop()),
+    restart: () => all((node) => node.restart()),
+    logs: () => nodes.map((node) => node.logs()).join('\n'),
   };
 }
 
@@ -114,7 +133,7 @@ function leaderOf({ account_details: accounts = [] }: JetStreamReport, name: str
   return streams.find((stream) => stream.name === name)?.cluster?.leader;
 }
 
-/** What most of those who answer say: a node that was just woken up still believes in what was. */
+/** What most of those say who know: a node that was just woken up still believes in what was. */
 async function agreeOn(
   nodes: readonly TestNatsNode[],
   read: (report: JetStreamReport) => string | undefined,
@@ -125,7 +144,8 @@ async function agreeOn(
     const leader = report === null ? undefined : read(report);
     if (leader !== undefined && leader !== '') votes.set(leader, (votes.get(leader) ?? 0) + 1);
   }
-  return [...votes].find(([, count]) => count > nodes.length / 2)?.[0];
+  const [first, second] = [...votes].sort(([, one], [, other]) => other - one);
+  return first?.[1] === second?.[1] ? undefined : first?.[0];
 }
 
 async function readReport({ monitorPort }: TestNatsNode): Promise<JetStreamReport> {

@@ -12,7 +12,7 @@ export interface TestNatsOptions {
 }
 
 export interface TestNats {
-  /** Stays the same over restarts. */
+  /** Stays the same over restarts; of a cluster, those of all its servers, comma-separated. */
   readonly url: string;
   readonly port: number;
   /** Process id of the present server. */
@@ -26,6 +26,8 @@ export interface TestNats {
   restart(): Promise<void>;
   /** What the present server has written to its log. */
   logs(): string;
+  /** The servers, where this stands for a cluster of several. */
+  readonly nodes?: readonly TestNats[];
 }
 
 /** A nats-server with JetStream of the test's own: random port, own store, gone when the test is over. */
