@@ -14,7 +14,10 @@ const KILLS_DEFAULT = 100;
 /** The clients' access tokens live 15 minutes, and nobody logs in again in between: about 3 s a kill at the most. */
 const KILLS_MAX = 250;
 
-const HELP = `Usage: npm run faults -- [scenario …] [--kills N] [--seed S] [--no-controls]
+/** That of production; with more, the clients' access tokens would not outlive F4. */
+const WINDOW_SECONDS_MAX = 600;
+
+const HELP = `Usage: npm run faults -- [scenario …] [--kills N] [--seed S] [--window W] [--no-controls]
 
 Runs the whole system as real processes, breaks it while it is under load, and judges by a ledger kept outside.
 
@@ -22,6 +25,8 @@ ${scenarios.map(({ id, title }) => `  ${id.padEnd(12)} ${title}`).join('\n')}
 
   --kills N       how often a process is killed at random (default ${KILLS_DEFAULT}, at most ${KILLS_MAX})
   --seed S        repeats the random choices of an earlier run (also FAULT_SEED=S)
+  --window W      F4: for how many seconds the broker recognises repeats (default 60; in production ${WINDOW_SECONDS_MAX}, which
+                  is also the most)
   --no-controls   leaves out the runs with a part broken on purpose, which the checks have to notice
   --help          this text
 
@@ -34,6 +39,7 @@ interface Settings {
   readonly chosen: readonly Scenario[];
   readonly kills: number;
   readonly seed: number;
+  readonly windowSeconds: number | undefined;
   readonly hasControls: boolean;
   readonly directory: string;
 }
@@ -57,9 +63,19 @@ function readSettings(args: readonly string[]): Settings | null {
     chosen: [...new Set(chosen)],
     kills,
     seed: chooseSeed(values.seed ?? process.env.FAULT_SEED),
+    windowSeconds: readWindow(values.window),
     hasControls: values['no-controls'] !== true,
     directory: join(PROJECT_ROOT, 'e2e/reports', new Date().toISOString().replaceAll(/[:.]/g, '-')),
   };
+}
+
+function readWindow(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const seconds = Number(value);
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > WINDOW_SECONDS_MAX) {
+    throw new UsageError(`--window must be a whole number of seconds from 1 to ${WINDOW_SECONDS_MAX}`);
+  }
+  return seconds;
 }
 
 function parseArguments(args: readonly string[]) {
@@ -70,6 +86,7 @@ function parseArguments(args: readonly string[]) {
       options: {
         kills: { type: 'string' },
         seed: { type: 'string' },
+        window: { type: 'string' },
         'no-controls': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -95,8 +112,8 @@ async function runOne(scenario: Scenario, isControl: boolean, settings: Settings
     print(`  ${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`);
   };
   print(`\n${id}${isControl ? ' with a part broken on purpose' : ''}: ${title}`);
-  const { seed, kills } = settings;
-  const context = { t: teardowns, random: createRandom(seed), kills, isFull: true, progress };
+  const { seed, kills, windowSeconds } = settings;
+  const context = { t: teardowns, random: createRandom(seed), kills, windowSeconds, isFull: true, progress };
   const finish = (result: ReportRow['result'], complaints: readonly string[]): ReportRow => {
     return { id, title, isControl, durationMs: performance.now() - startedAt, result, obstacle: null, complaints };
   };

@@ -9,6 +9,8 @@ export interface ScenarioContext {
   readonly kills: number;
   /** True: in its real size, with the settings of production. False: over in seconds, for every test run. */
   readonly isFull: boolean;
+  /** For how long the broker recognises repeats, in seconds, where it matters; undefined: the scenario's own choice. */
+  readonly windowSeconds?: number | undefined;
   readonly progress: (line: string) => void;
 }
 

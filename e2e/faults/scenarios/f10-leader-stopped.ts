@@ -104,9 +104,9 @@ async function stopLeaderAt(moment: Moment, scene: Scene): Promise<Victim> {
   }
   writeFileSync(join(directory, moment), '');
   await broker.resume();
-  const findStopped = (): Victim | false => {
+  const findStopped = (): Victim | undefined => {
     const [file] = readdirSync(directory).filter((name) => name.startsWith('stopped-'));
-    return auths.find(({ pid }) => file === `stopped-${pid}`) ?? false;
+    return auths.find(({ pid }) => file === `stopped-${pid}`);
   };
   const leader = await waitFor(findStopped, {
     timeoutMs: MOMENT_TIMEOUT_MS,

@@ -4,6 +4,7 @@ import { authKilledAt } from './f1-auth-killed-at.ts';
 import { notifyKilled } from './f2-notify-killed.ts';
 import { brokerKilled } from './f3-broker-killed.ts';
 import { databaseKilled } from './f7-database-killed.ts';
+import { brokerAwayLong } from './f4-broker-away-long.ts';
 import { brokerStopped } from './f9-broker-stopped.ts';
 import { leaderStopped } from './f10-leader-stopped.ts';
 import { slowReader } from './f13-slow-reader.ts';
@@ -20,6 +21,7 @@ export const scenarios: readonly Scenario[] = [
   notifyKilled,
   brokerKilled,
   databaseKilled,
+  brokerAwayLong,
   brokerStopped,
   leaderStopped,
   slowReader,
