@@ -5,6 +5,7 @@ import {
   eventDefinitions,
   eventSubject,
   EXAMPLE_USER_ID,
+  LATER_VALUES,
   parseEvent,
   toBroadcast,
   toExampleEvent,
@@ -39,7 +40,8 @@ interface PropertySchema {
 }
 
 /** A property's type as people read it: `list of uuid`, `"logout" or "password_changed"`. */
-function describeType({ type, format, items, anyOf, const: literal }: PropertySchema): string {
+function describeType({ type, description, format, items, anyOf, const: literal }: PropertySchema): string {
+  if (description === LATER_VALUES) return '…';
   if (literal !== undefined) return code(JSON.stringify(literal));
   if (anyOf !== undefined) return anyOf.map(describeType).join(', ');
   if (type === 'array') return `list of ${describeType(items ?? {})}`;

@@ -12,6 +12,7 @@ export * from './events/user-login.ts';
 export * from './events/user-updated.ts';
 export * from './events/user-password-changed.ts';
 export * from './events/user-deleted.ts';
+export { LATER_VALUES } from './events/open-values.ts';
 export * from './events/session-revoked.ts';
 export * from './events/security-events.ts';
 export * from './events/presence-events.ts';

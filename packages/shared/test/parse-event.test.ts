@@ -8,6 +8,7 @@ import {
   dataSchemaUri,
   eventDefinitions,
   eventSubject,
+  findEndedSessions,
   findEventDefinition,
   isAppType,
   parseEvent,
@@ -37,7 +38,7 @@ const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stri
 
 test('R15 an event of this release', async (t) => {
   const parsed = parseEvent(SUBJECT, bytes(good));
-  t.strictSame(parsed, { ok: true, userId: 42, event: good, definition: findEventDefinition('user.login') });
+  t.strictSame(parsed, { ok: true, userId: 42, event: good, definition: findEventDefinition('user.login', 1) });
   const variants: [string, Record<string, unknown>][] = [
     ['more attributes than we know', { ...good, traceparent: '00-x', partitionkey: '42' }],
     ['more data than we know', { ...good, data: { ...good.data, device: 'phone' } }],
@@ -53,6 +54,23 @@ test('R15 what this release does not know is an event all the same', async (t) =
   for (const [subject, event] of [['users.42.user.danced', newType], [SUBJECT, newVersion]] as const) {
     t.strictSame(parseEvent(subject, bytes(event)), { ok: true, userId: 42, event, definition: null });
   }
+});
+
+test('R15 a value that a later release added to a list is no reason to refuse the event', async (t) => {
+  const place = { type: 'session.revoked', dataschema: 'urn:infrasignal:event:session.revoked:1' };
+  const revoked = { ...good, ...place, data: { user_id: 42, session_ids: [good.id], reason: 'device_lost' } };
+  t.equal(parseEvent('users.42.session.revoked', bytes(revoked)).ok, true);
+  const updated = { ...good, type: 'user.updated', dataschema: 'urn:infrasignal:event:user.updated:1' };
+  for (const [changed, ok] of [[['email', 'shoe_size'], true], [[''], false], [['E-mail!'], false], [[7], false]]) {
+    t.equal(parseEvent('users.42.user.updated', bytes({ ...updated, data: { user_id: 42, changed } })).ok, ok);
+  }
+});
+
+test('R15 what ends sessions does so in every version, and nothing else does', async (t) => {
+  const type = 'session.revoked';
+  t.same(findEndedSessions({ type, data: { session_ids: ['a', 'b'], who: 'a later version' } }), ['a', 'b']);
+  for (const data of [{}, { session_ids: 'a' }, { session_ids: [7, null, {}] }]) t.same(findEndedSessions({ type, data }), []);
+  t.same(findEndedSessions({ type: 'app.session.revoked', data: { session_ids: ['a'] } }), []);
 });
 
 test('R15 what is invalid is so for a reason, and nobody’s', async (t) => {
@@ -110,7 +128,7 @@ test('R1 old clients hear of the two events they know, key for key', async (t) =
   const event = { ...good, data: { user_id: 42, phone_number: '01 23 45 67 89' } };
   const texts = { 'user.registered': 'Nouvel utilisateur inscrit', 'user.login': 'Utilisateur connecté' };
   for (const [type, message] of Object.entries(texts)) {
-    const frame = toInheritedNotification(42, { ...event, type }, findEventDefinition(type));
+    const frame = toInheritedNotification(42, { ...event, type }, findEventDefinition(type, 1));
     t.equal(
       JSON.stringify(frame),
       JSON.stringify({ type, status: 'success', user_id: 42, phone_number: '01 23 45 67 89', message }),
@@ -125,7 +143,7 @@ test('R1 old clients hear of the two events they know, key for key', async (t) =
 
 test('R4 infrasignal.v1 adds its place to what old clients know, and data to what they do not', async (t) => {
   const place = { id: good.id, seq: 7, time: good.time, cursor: 'a-cursor' };
-  t.strictSame(toNotification(42, good, findEventDefinition('user.login'), 'a-cursor'), {
+  t.strictSame(toNotification(42, good, findEventDefinition('user.login', 1), 'a-cursor'), {
     type: 'user.login',
     status: 'success',
     user_id: 42,
@@ -212,15 +230,15 @@ test('R4 what a service sent is told to every client in its form: French first, 
   t.strictSame(toBroadcast(sentToAll, null), { type: sent.type, user_id: null, data: sentToAll.data, ...place, broadcast_seq: 7 });
 });
 
-test('R15 the catalogue: one definition per type, named by its own schema', async (t) => {
-  const types = eventDefinitions.map(({ type }) => type);
-  t.equal(new Set(types).size, types.length);
+test('R15 the catalogue: one definition per version of a type, named by its own schema', async (t) => {
+  const names = eventDefinitions.map(dataSchemaUri);
+  t.equal(new Set(names).size, names.length);
   for (const definition of eventDefinitions) {
     const { type, version, description } = definition;
-    t.equal(findEventDefinition(type), definition);
+    t.equal(findEventDefinition(type, version), definition);
     t.equal(dataSchemaUri(definition), `urn:infrasignal:event:${type}:${version}`);
     t.ok(Number.isInteger(version) && version >= 1);
     t.match(description, /^[A-Z].*\.$/, 'a sentence');
   }
-  t.equal(findEventDefinition('constructor'), null);
+  t.equal(findEventDefinition('constructor', 1), null);
 });

@@ -2,9 +2,8 @@ import {
   ACCESS_TOKEN_TTL_SECONDS_MAX,
   ALL_SESSION_REVOCATIONS,
   EVENTS_STREAM_NAME,
+  findEndedSessions,
   parseEvent,
-  sessionRevoked,
-  type SessionRevokedData,
 } from '@infrasignal/shared';
 import { AckPolicy, DeliverPolicy, jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
@@ -142,10 +141,9 @@ export class SessionRevocations {
 
   #receive({ subject, data, info }: JsMsg): void {
     const parsed = parseEvent(subject, data);
-    if (!parsed.ok || parsed.definition !== sessionRevoked) return;
-    const { session_ids: sessionIds } = parsed.event.data as SessionRevokedData;
+    if (!parsed.ok) return;
     const forgetAt = Math.floor(info.timestampNanos / NANOSECONDS_PER_MS) + LIFE_MS;
-    for (const sessionId of sessionIds) this.#ended.set(sessionId, forgetAt);
+    for (const sessionId of findEndedSessions(parsed.event)) this.#ended.set(sessionId, forgetAt);
     const now = this.#now();
     for (const [oldest, at] of this.#ended) {
       if (at > now) break;

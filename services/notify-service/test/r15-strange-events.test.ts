@@ -3,6 +3,7 @@
  * every user; or a broken one is shown to somebody.
  */
 import { waitFor } from '@infrasignal/testkit';
+import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { startNotify, startNotifyProcess, startWorld } from './support/notify.ts';
 import { connectSocket } from './support/socket-client.ts';
@@ -38,6 +39,25 @@ t.test('R15 events of an unknown type or version', async (t) => {
     t.same(plain.inherited.map(({ type }) => type), ['user.login', 'user.login']);
     t.equal(app.eventConsumer.stats.unknownEvents, 2);
   });
+});
+
+t.test('R15 R7 sessions that a newer release ended are ended on nodes of this one', async (t) => {
+  const { publisher, issuer, ...world } = await startWorld(t);
+  const { url } = await startNotify(t, { publisher, issuer, ...world });
+  const news = { 'a new reason': { reason: 'device_lost' }, 'a new version': { why: { code: 7 } } };
+  let version = 1;
+  for (const [what, members] of Object.entries(news)) {
+    const sid = randomUUID();
+    const token = issuer.token(1, { claims: { sid } });
+    const [client, other] = [await connectSocket(url, { token }), await connectSocket(url, { token: issuer.token(1) })];
+    await publisher.publish(1, { type: 'session.revoked', version, data: { user_id: 1, session_ids: [sid], ...members } });
+    t.equal((await client.waitForClose()).code, 4501, what);
+    await other.waitForNotifications(1);
+    t.equal(other.closed, null, 'and no other');
+    await t.rejects(connectSocket(url, { token }), { message: /401/ });
+    other.close();
+    version += 1;
+  }
 });
 
 t.test('R15 invalid messages', async (t) => {

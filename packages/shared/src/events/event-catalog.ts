@@ -7,7 +7,10 @@ import { userPasswordChanged } from './user-password-changed.ts';
 import { userRegistered } from './user-registered.ts';
 import { userUpdated } from './user-updated.ts';
 
-/** Every event of an account there is. A new event is a file beside this one and a line here. */
+/**
+ * Every event of an account there is. A new event is a file beside this one and a line here, and so is a new version of
+ * one: the version before stays in the list for as long as the stream holds it (docs/protocol/events.md, section 9).
+ */
 export const eventDefinitions: readonly EventDefinition[] = [
   userRegistered,
   userLogin,
@@ -17,9 +20,17 @@ export const eventDefinitions: readonly EventDefinition[] = [
   sessionRevoked,
 ];
 
-const byType = new Map(eventDefinitions.map((definition) => [definition.type, definition]));
+const byName = new Map(eventDefinitions.map((definition) => [toName(definition), definition]));
 
-/** The definition of a type, or null for a type that this release does not know. All of `app.` have one in common. */
-export function findEventDefinition(type: string): EventDefinition | null {
-  return byType.get(type) ?? (isAppType(type) ? appNotification : null);
+function toName({ type, version }: Pick<EventDefinition, 'type' | 'version'>): string {
+  return `${type}:${version}`;
+}
+
+/**
+ * The definition of one version of a type, or null for one that this release does not know, be it newer or older. All
+ * types of `app.` have one in common.
+ */
+export function findEventDefinition(type: string, version: number): EventDefinition | null {
+  if (isAppType(type)) return version === appNotification.version ? appNotification : null;
+  return byName.get(toName({ type, version })) ?? null;
 }

@@ -29,6 +29,11 @@ export const EventEnvelopeSchema = Type.Object(
       description: 'Names the schema of `data` and its version.',
     }),
     seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX, description: 'Gapless per user, and for everybody, from 1.' }),
+    traceparent: Type.Optional(
+      Type.String({
+        description: 'The trace of the request that caused it (W3C Trace Context; the CloudEvents extension of that name).',
+      }),
+    ),
     data: Type.Record(Type.String(), Type.Unknown()),
   },
   { $id: 'EventEnvelope', additionalProperties: true },

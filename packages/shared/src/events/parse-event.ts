@@ -18,7 +18,7 @@ export type ParsedEvent =
       /** Null: everybody's. */
       readonly userId: number | null;
       readonly event: EventEnvelope;
-      /** Null when the type, or this version of it, is newer than this release: relay it, do not interpret it. */
+      /** Null when this release does not know the type, or this version of it: relay it, do not interpret it. */
       readonly definition: EventDefinition | null;
     }
   | { readonly ok: false; readonly userId: number | null; readonly reason: InvalidEventReason };
@@ -32,9 +32,10 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * Reads one broker message. The rule for what this release does not know: an unknown type, or a known type with a
- * newer `dataschema` version, is an event all the same (`definition: null`) and is relayed as it is; a message that
- * breaks the envelope, contradicts its own subject, or breaks the schema it names, is invalid and goes to nobody.
+ * Reads one broker message. The rule for what this release does not know (docs/protocol/events.md, section 9): an
+ * unknown type, or an unknown version of a known one, is an event all the same (`definition: null`) and is relayed as it
+ * is; a message that breaks the envelope, contradicts its own subject, or breaks the schema it names, is invalid and
+ * goes to nobody.
  *
  * @param subject the broker subject, `users.<user_id>.<type>` or `broadcasts.<type>`
  * @param bytes the message body: the CloudEvents envelope as UTF-8 JSON
@@ -54,8 +55,8 @@ export function parseEvent(subject: string, bytes: Uint8Array): ParsedEvent {
     return { ok: false, userId, reason: 'mismatch' };
   }
   const version = Number(event.dataschema.slice(at + 1));
-  const definition = findEventDefinition(type);
-  if (definition === null || version > definition.version) return { ok: true, userId, event, definition: null };
+  const definition = findEventDefinition(type, version);
+  if (definition === null) return { ok: true, userId, event, definition: null };
   if (dataValidators.get(definition)?.Check(event.data) !== true) return { ok: false, userId, reason: 'data' };
   return { ok: true, userId, event, definition };
 }

@@ -1,7 +1,8 @@
 import { Type, type Static } from 'typebox';
-import { defineEvent } from './event-envelope.ts';
+import { defineEvent, type EventEnvelope } from './event-envelope.ts';
+import { withLaterValues } from './open-values.ts';
 
-/** Why sessions ended before their time. */
+/** Why sessions ended before their time: what this release writes. */
 export const SessionRevokedReasonSchema = Type.Union([
   Type.Literal('logout', { description: 'Logged out on that device.' }),
   Type.Literal('logout_everywhere', { description: 'Logged out on all devices, or on all but one.' }),
@@ -27,7 +28,7 @@ export const sessionRevoked = defineEvent({
     {
       user_id: Type.Integer({ minimum: 1 }),
       session_ids: Type.Array(Type.String({ format: 'uuid' }), { minItems: 1, maxItems: REVOKED_SESSIONS_MAX }),
-      reason: SessionRevokedReasonSchema,
+      reason: withLaterValues(SessionRevokedReasonSchema),
     },
     { examples: [{ user_id: 42, session_ids: ['3f0e0b5a-6f0c-4a53-9d0a-0c7d0e5b8f11'], reason: 'logout' }] },
   ),
@@ -35,3 +36,14 @@ export const sessionRevoked = defineEvent({
 });
 
 export type SessionRevokedData = Static<typeof sessionRevoked.data>;
+
+const NONE: readonly string[] = [];
+
+/**
+ * The sessions that an event ends, whatever the version of its data: `session_ids` keeps its name and meaning in all
+ * of them, so that a node of an older release closes what a newer one revoked. Empty for every other event.
+ */
+export function findEndedSessions({ type, data }: Pick<EventEnvelope, 'type' | 'data'>): readonly string[] {
+  if (type !== sessionRevoked.type || !Array.isArray(data.session_ids)) return NONE;
+  return data.session_ids.filter((id): id is string => typeof id === 'string');
+}

@@ -1,11 +1,10 @@
 import {
   encodeFeedCursor,
   encodeOwnCursor,
-  sessionRevoked,
+  findEndedSessions,
   toInheritedNotification,
   toNotification,
   type NotificationFrame,
-  type SessionRevokedData,
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Frame, HubEvent, Stand, Variant } from '../hub/ports.ts';
@@ -14,15 +13,8 @@ import { BroadcastEvent } from './broadcast-event.ts';
 import { encodeSseFrame } from './sse-frame.ts';
 import { encodeTextFrame } from './text-frame.ts';
 
-const NONE: readonly string[] = [];
-
 /** An event of one user. */
 type UserEvent = DecodedEvent & { readonly userId: number };
-
-/** The data was checked against its schema, which is what a definition that is not null says. */
-function sessionsEndedBy({ event, definition }: DecodedEvent): readonly string[] {
-  return definition === sessionRevoked ? (event.data as SessionRevokedData).session_ids : NONE;
-}
 
 /** What was read, as the hub deals in it. */
 export function toHubEvent(decoded: DecodedEvent): HubEvent {
@@ -53,7 +45,7 @@ export class NotificationEvent implements HubEvent {
     this.position = decoded.position;
     this.committedAtMs = Date.parse(decoded.event.time);
     this.bytes = decoded.bytes;
-    this.endedSessions = sessionsEndedBy(decoded);
+    this.endedSessions = findEndedSessions(decoded.event);
     this.#decoded = decoded;
   }
 
