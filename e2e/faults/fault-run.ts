@@ -11,7 +11,13 @@ import {
   type TestStackOptions,
 } from '@infrasignal/testkit';
 import { checkEvidence } from './checks/check-evidence.ts';
-import { checkAllSucceeded, checkRecovery, RECOVERY_LIMIT_MS, type ProcessHistory } from './checks/check-recovery.ts';
+import {
+  checkAllSucceeded,
+  checkRecovery,
+  RECOVERY_LIMIT_MS,
+  toRecentEventsBytes,
+  type ProcessHistory,
+} from './checks/check-recovery.ts';
 import type { Allowances, Counts, Violation } from './checks/evidence.ts';
 import { Load, PASSWORD } from './load.ts';
 import type { Random } from './random.ts';
@@ -226,9 +232,12 @@ export class FaultRun {
 
   async #readHistories(): Promise<ProcessHistory[]> {
     const services = { 'auth-service': this.auths, 'notify-service': this.notifies, 'nats-server': this.brokers };
+    const { seqs } = await this.#readTarget();
+    const recentBytes = toRecentEventsBytes([...seqs.values()].reduce((sum, seq) => sum + seq, 0));
     return Promise.all(
       Object.entries(services).map(async ([name, victims]) => {
-        return sumHistories(name, await Promise.all(victims.map((victim) => victim.toHistory())));
+        const keptBytes = name === 'notify-service' ? recentBytes : 0;
+        return sumHistories(name, await Promise.all(victims.map((victim) => victim.toHistory(keptBytes))));
       }),
     );
   }

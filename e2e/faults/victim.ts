@@ -91,15 +91,17 @@ export class Victim {
     this.#before = await this.#measure();
   }
 
-  async toHistory(): Promise<ProcessHistory> {
+  /** @param keptBytes what it keeps in memory on purpose, as the run goes on */
+  async toHistory(keptBytes = 0): Promise<ProcessHistory> {
     this.#noteUnexpectedEnd();
     const before = this.#before ?? { descriptors: 0, memoryBytes: 0 };
     const after = this.#unexpectedEnds.length > 0 ? before : await this.#measure();
+    const slackBytes = this.#probeDirectory === null ? BROKER_MEMORY_SLACK_BYTES : SERVICE_MEMORY_SLACK_BYTES;
     return {
       name: this.name,
       faults: { ...this.#faults },
       unexpectedEnds: this.#unexpectedEnds,
-      memorySlackBytes: this.#probeDirectory === null ? BROKER_MEMORY_SLACK_BYTES : SERVICE_MEMORY_SLACK_BYTES,
+      memorySlackBytes: slackBytes + keptBytes,
       before,
       after,
     };

@@ -44,6 +44,15 @@ const DESCRIPTORS_SLACK = 12;
 /** Compiled code and caches that fill once; a leak of one object per kill, event or connection is more than this. */
 export const SERVICE_MEMORY_SLACK_BYTES = 8 * 1024 * 1024;
 
+/** A notify node keeps the newest events for those who come back: so many (RECENT_EVENTS_MAX), of so many bytes each. */
+const RECENT_EVENTS_MAX = 20_000;
+const RECENT_EVENT_BYTES = 1_600;
+
+/** What a notify node keeps of a run with so many events, in bytes. It fills once, and is no leak. */
+export function toRecentEventsBytes(events: number): number {
+  return Math.min(events, RECENT_EVENTS_MAX) * RECENT_EVENT_BYTES;
+}
+
 /**
  * The broker keeps every message id for ten minutes and a block of the newest messages, and gives back to the system
  * what it has freed when it likes: its resident memory doubled in a run of 10,000 events. This finds a runaway only.
