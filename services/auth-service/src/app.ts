@@ -1,6 +1,7 @@
 import cors from '@fastify/cors';
 import {
   connectionLimitsPlugin,
+  createTracer,
   errorHandlerPlugin,
   gracefulClosePlugin,
   healthPlugin,
@@ -9,6 +10,8 @@ import {
   metricsPlugin,
   securityHeadersPlugin,
   serverOptions,
+  tracedLog,
+  tracingPlugin,
   trustHops,
 } from '@infrasignal/service-kit';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -56,8 +59,11 @@ const CONNECTIONS_MAX = 10_000;
 
 /** Everything that auth-service is made of, in order. The database must be migrated (`migrateDatabase`). */
 export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
+  const service = 'auth-service';
+  const tracer = await createTracer(config, { service, version });
   const app = Fastify({
-    ...loggingOptions('auth-service', config.logLevel),
+    ...loggingOptions(service, config.logLevel),
+    ...tracedLog(tracer),
     ...serverOptions(),
     bodyLimit: BODY_BYTES_MAX,
     trustProxy: trustHops(config.trustProxyHops),
@@ -65,11 +71,12 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true } },
   });
 
+  await app.register(tracingPlugin, { tracer });
   await app.register(connectionLimitsPlugin, { connectionsMax: CONNECTIONS_MAX });
   await app.register(errorHandlerPlugin, { translate: toUnavailableProblem });
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(healthPlugin);
-  await app.register(metricsPlugin, { service: 'auth-service', version });
+  await app.register(metricsPlugin, { service, version });
   await app.register(gracefulClosePlugin);
   await app.register(allowedHostsPlugin, { allowedHosts: config.allowedHosts });
   await app.register(jsonBodyPlugin);
@@ -103,6 +110,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     duplicateWindowSeconds: config.duplicateWindowSeconds,
     leaderTimeoutSeconds: config.relayLeaderTimeoutSeconds,
   });
+    tracer,
   try {
     await registerFeatures(app, config);
   } catch (error) {

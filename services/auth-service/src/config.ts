@@ -10,6 +10,7 @@ import {
   secrets,
   text,
   url,
+  tracingSettings,
   type ConfigOf,
 } from '@infrasignal/service-kit';
 import { ACCESS_TOKEN_TTL_SECONDS_MAX, DUPLICATE_WINDOW_SECONDS, EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
@@ -320,6 +321,7 @@ export const settings = {
   }),
   logLevel: oneOf('LOG_LEVEL', logLevels, { description: 'Least important level that is logged.', fallback: 'info' }),
 };
+  ...tracingSettings,
 
 export type AuthConfig = ConfigOf<typeof settings>;
 

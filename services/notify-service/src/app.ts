@@ -1,6 +1,7 @@
 import {
   connectionLimits,
   connectionLimitsPlugin,
+  createTracer,
   errorHandlerPlugin,
   gracefulClosePlugin,
   healthPlugin,
@@ -9,6 +10,8 @@ import {
   metricsPlugin,
   securityHeadersPlugin,
   serverOptions,
+  tracedLog,
+  tracingPlugin,
   trustHops,
   type ConnectionLimits,
 } from '@infrasignal/service-kit';
@@ -41,23 +44,27 @@ function limitsFor({ pingIntervalSeconds }: Config): ConnectionLimits {
 
 /** Everything that notify-service consists of, in the order in which it starts. */
 export async function buildApp(config: Config, options: FastifyServerOptions = {}): Promise<FastifyInstance> {
+  const service = 'notify-service';
+  const tracer = await createTracer(config, { service, version });
   const app = fastify({
-    ...loggingOptions('notify-service', config.logLevel),
+    ...loggingOptions(service, config.logLevel),
+    ...tracedLog(tracer),
     ...serverOptions(limitsFor(config)),
     trustProxy: trustHops(config.trustProxyHops),
     // The inherited paths end with a slash, and are asked for both ways.
     routerOptions: { ignoreTrailingSlash: true },
     ...options,
   });
+  await app.register(tracingPlugin, { tracer });
   await app.register(connectionLimitsPlugin, { connectionsMax: config.socketsMax + CONNECTIONS_BESIDE_SOCKETS });
   await app.register(errorHandlerPlugin);
   await app.register(securityHeadersPlugin, { isDebug: config.isDebug });
   await app.register(jsonBodyPlugin);
   await app.register(healthPlugin);
-  await app.register(metricsPlugin, { service: 'notify-service', version });
+  await app.register(metricsPlugin, { service, version });
   await app.register(gracefulClosePlugin);
   await app.register(asyncapiPlugin, { version });
-  await app.register(realtimePlugin, { config });
+  await app.register(realtimePlugin, { config, tracer });
   await app.register(accessTokensPlugin, { config });
   await app.register(presencePlugin, { config });
   await app.register(gatewayPlugin, { config });

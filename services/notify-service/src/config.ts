@@ -9,6 +9,7 @@ import {
   secrets,
   text,
   url,
+  tracingSettings,
   type ConfigOf,
   type SettingTable,
 } from '@infrasignal/service-kit';
@@ -66,6 +67,7 @@ export const settings = {
   }),
   logLevel: oneOf('LOG_LEVEL', logLevels, {
     description: 'The least severe log line that is written.',
+  ...tracingSettings,
     fallback: 'info',
   }),
   shutdownGraceSeconds: integer('SHUTDOWN_GRACE_SECONDS', {

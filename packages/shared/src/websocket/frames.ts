@@ -31,6 +31,9 @@ export const RecoveryFailureSchema = Type.Union([
 ]);
 export type RecoveryFailure = Static<typeof RecoveryFailureSchema>;
 
+/** As in HTTP's header of that name: who reports a problem can be told what happened, from the request on. */
+const Traceparent = Type.String({ description: 'The trace of the request that caused it (W3C Trace Context).' });
+
 /** The first frame. `seq` and `cursor` are where this socket stands: replayed notifications follow after it. */
 export const ConnectedFrameSchema = Type.Object(
   {
@@ -85,6 +88,7 @@ export const NotificationFrameSchema = Type.Object(
     id: Type.String({ format: 'uuid' }),
     seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX }),
     time: Type.String({ format: 'date-time' }),
+    traceparent: Type.Optional(Traceparent),
     cursor: Type.String(),
   },
   { $id: 'NotificationFrame', additionalProperties: false },
@@ -104,6 +108,7 @@ export const BroadcastFrameSchema = Type.Object(
     id: Type.String({ format: 'uuid' }),
     broadcast_seq: Type.Integer({ minimum: 1, maximum: SEQUENCE_MAX, description: 'Gapless, from 1, the same for all.' }),
     time: Type.String({ format: 'date-time' }),
+    traceparent: Type.Optional(Traceparent),
     cursor: Type.String(),
   },
   { $id: 'BroadcastFrame', additionalProperties: false },

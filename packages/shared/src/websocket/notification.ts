@@ -7,6 +7,11 @@ function findSent(event: EventEnvelope, definition: EventDefinition | null): App
   return definition === appNotification ? (event.data as AppNotificationData) : null;
 }
 
+/** The trace that the event belongs to, if it is known: what support asks for. */
+function traceOf({ traceparent }: EventEnvelope): { traceparent?: string } {
+  return traceparent === undefined ? {} : { traceparent };
+}
+
 /**
  * The inherited form of an event, or null when old clients are not told of it: of an account's events they know two,
  * and a third would reach code that was never written for it. What a service sent is a text to show: that they can.
@@ -31,7 +36,7 @@ export function toNotification(
   definition: EventDefinition | null,
   cursor: string,
 ): NotificationFrame {
-  const place = { id: event.id, seq: event.seq, time: event.time, cursor };
+  const place = { id: event.id, seq: event.seq, time: event.time, ...traceOf(event), cursor };
   const inherited = toInheritedNotification(userId, event, definition);
   if (inherited === null) return { type: event.type, user_id: userId, data: event.data, ...place };
   const sent = findSent(event, definition);
@@ -46,7 +51,7 @@ export function toNotification(
 
 /** The `infrasignal.v1` form of what is for everybody, without its cursor: that is each reader's own. */
 export function toBroadcast(event: EventEnvelope, definition: EventDefinition | null): Omit<BroadcastFrame, 'cursor'> {
-  const place = { id: event.id, broadcast_seq: event.seq, time: event.time };
+  const place = { id: event.id, broadcast_seq: event.seq, time: event.time, ...traceOf(event) };
   const inherited = toInheritedNotification(null, event, definition);
   const sent = findSent(event, definition);
   if (inherited === null || sent === null) return { type: event.type, user_id: null, data: event.data, ...place };

@@ -57,6 +57,7 @@ export function toEnvelope(row: OutboxRow): EventEnvelope {
     datacontenttype: 'application/json',
     dataschema: dataSchemaUri({ type: row.type, version: row.dataVersion }),
     seq: row.seq,
+    ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
     data: row.payload,
   };
 }

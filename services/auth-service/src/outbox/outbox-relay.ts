@@ -1,3 +1,4 @@
+import { parseTraceparent, toConnectOptions, type BrokerAccess, type Tracer } from '@infrasignal/service-kit';
 import { OUTBOX_HINT_SUBJECT } from '@infrasignal/shared';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
@@ -27,6 +28,7 @@ export interface OutboxRelayOptions {
   readonly leaderTimeoutSeconds: number;
   readonly log: FastifyBaseLogger;
 }
+  readonly tracer: Tracer;
 
 /** Rows per round: enough to keep the broker busy, few enough to mark in one short UPDATE. */
 const BATCH_ROWS = 500;
@@ -166,11 +168,18 @@ export class OutboxRelay {
     this.#assertLeading();
     try {
       await publisher.store(row);
+    const span = this.#options.tracer.start('producer', parseTraceparent(row.traceparent));
+    const endSpan = (isFailed: boolean): void => {
+      const attributes = { 'messaging.system': 'nats', 'messaging.message.id': row.eventId, 'infrasignal.seq': row.seq };
+      span.end(`publish ${row.type}`, { isFailed, attributes });
+    };
       this.stats.stored += 1;
     } catch (error) {
       this.stats.failed += 1;
+      endSpan(false);
       throw error;
     }
+      endSpan(true);
   }
 
   /** @throws when this instance is not sure to lead: what it has in hand may by now be another leader's */

@@ -8,6 +8,8 @@ export interface OutboxRow {
   readonly seq: number;
   readonly type: string;
   readonly dataVersion: number;
+  /** The trace of the request that wrote it, as W3C Trace Context spells it. */
+  readonly traceparent: string | null;
   readonly payload: Record<string, unknown>;
   readonly createdAt: Date;
   /** Seconds since the row was committed or last known to be stored, by the database's clock, when it was read. */
@@ -28,7 +30,7 @@ export interface OutboxBacklog {
 }
 
 const COLUMNS = `id::float8 as "id", event_id as "eventId", user_id::float8 as "userId", seq::float8 as "seq", type,
-  data_version::int as "dataVersion", payload, created_at as "createdAt",
+  data_version::int as "dataVersion", traceparent, payload, created_at as "createdAt",
   extract(epoch from clock_timestamp() - coalesce(published_at, created_at))::float8 as "ageSeconds"`;
 
 async function readRows(pool: pg.Pool, statement: string, values: readonly unknown[]): Promise<OutboxRow[]> {

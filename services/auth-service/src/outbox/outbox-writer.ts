@@ -1,4 +1,5 @@
 import type { EventDefinition } from '@infrasignal/shared';
+import { currentTraceparent } from '@infrasignal/service-kit';
 import { sql, type SQL } from 'drizzle-orm';
 import { outbox } from '../db/schema/index.ts';
 
@@ -23,11 +24,12 @@ export interface OutboxEvent {
 /**
  * Renders the insert of an event for use as a CTE of the statement that makes the change:
  * `with changed as (update users … returning id, event_seq), event as (${insertEvent(…)}) select …`.
+ * The event belongs to the trace of the request that this is rendered in.
  */
 export function insertEvent({ definition, from, data }: OutboxEvent): SQL {
   const source = sql.identifier(from);
-  return sql`insert into ${outbox} (event_id, user_id, seq, type, data_version, payload)
+  return sql`insert into ${outbox} (event_id, user_id, seq, type, data_version, traceparent, payload)
     select gen_random_uuid(), ${source}.id, ${source}.event_seq, ${definition.type}::text,
-      ${definition.version}::bigint, ${data}
+      ${definition.version}::bigint, ${currentTraceparent()}::text, ${data}
     from ${source}`;
 }

@@ -1,3 +1,4 @@
+import { idOnlyTracer } from '@infrasignal/service-kit';
 import { DUPLICATE_WINDOW_SECONDS, EVENTS_STREAM_NAME, type EventEnvelope } from '@infrasignal/shared';
 import { readStream, startTestNats, type StreamMessage, type TestDatabase, type TestNats } from '@infrasignal/testkit';
 import Fastify, { type FastifyBaseLogger } from 'fastify';
@@ -33,6 +34,7 @@ export async function createRelayFixture(t: TestContext): Promise<RelayFixture> 
         streamReplicas: 1,
         duplicateWindowSeconds: DUPLICATE_WINDOW_SECONDS,
         leaderTimeoutSeconds: 10,
+        tracer: idOnlyTracer,
         log: silent,
         ...changes,
       });

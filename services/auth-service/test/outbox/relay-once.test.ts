@@ -49,6 +49,7 @@ test('F4 a row in doubt that outlived the duplicate window is looked up, not sto
     seq: 1,
     type: 'user.login',
     dataVersion: 1,
+    traceparent: null,
     payload: { user_id: 9, phone_number: '0123456789' },
     createdAt: new Date(),
     ageSeconds: 700,

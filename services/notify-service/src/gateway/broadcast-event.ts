@@ -21,6 +21,7 @@ export class BroadcastEvent implements HubEvent {
   readonly seq: number;
   readonly position: StreamPosition;
   readonly committedAtMs: number;
+  readonly traceparent?: string;
   readonly bytes: number;
   readonly endedSessions: readonly string[] = [];
   readonly #decoded: DecodedEvent;
@@ -34,6 +35,7 @@ export class BroadcastEvent implements HubEvent {
     this.seq = decoded.event.seq;
     this.position = decoded.position;
     this.committedAtMs = Date.parse(decoded.event.time);
+    if (decoded.event.traceparent !== undefined) this.traceparent = decoded.event.traceparent;
     this.bytes = decoded.bytes;
     this.#decoded = decoded;
   }

@@ -28,6 +28,7 @@ export class NotificationEvent implements HubEvent {
   readonly seq: number;
   readonly position: StreamPosition;
   readonly committedAtMs: number;
+  readonly traceparent?: string;
   readonly bytes: number;
   readonly endedSessions: readonly string[];
   readonly #decoded: UserEvent;
@@ -44,6 +45,7 @@ export class NotificationEvent implements HubEvent {
     this.seq = decoded.event.seq;
     this.position = decoded.position;
     this.committedAtMs = Date.parse(decoded.event.time);
+    if (decoded.event.traceparent !== undefined) this.traceparent = decoded.event.traceparent;
     this.bytes = decoded.bytes;
     this.endedSessions = findEndedSessions(decoded.event);
     this.#decoded = decoded;

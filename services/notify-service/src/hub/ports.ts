@@ -31,6 +31,8 @@ export interface HubEvent {
   readonly position: StreamPosition;
   /** By the clock of the database, in milliseconds since 1970. */
   readonly committedAtMs: number;
+  /** The trace of the request that caused it, as W3C Trace Context spells it, if it is known. */
+  readonly traceparent?: string;
   /** Bytes of the stored message. */
   readonly bytes: number;
   /** Sessions that end with this event: their sockets hear of it and are closed. */

@@ -1,4 +1,4 @@
-import { Broker, type MetricRegistry } from '@infrasignal/service-kit';
+import { Broker, parseTraceparent, type MetricRegistry, type Tracer } from '@infrasignal/service-kit';
 import { EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
@@ -58,12 +58,27 @@ function secondsSince({ committedAtMs }: HubEvent): number {
   return Math.max(0, timers.timeOfDay() - committedAtMs) / 1_000;
 }
 
-function createTimings(registry: MetricRegistry): HubTimings {
+/** A span for what was delivered from here; of the events that nobody here is told of there are far more. */
+function recordDelivery(tracer: Tracer, { traceparent, position, seq }: HubEvent, lagSeconds: number): void {
+  tracer.start('consumer', parseTraceparent(traceparent)).end('deliver', {
+    isFailed: false,
+    attributes: {
+      'messaging.system': 'nats',
+      'messaging.message.id': position.eventId,
+      'infrasignal.seq': seq,
+      'infrasignal.lag_seconds': lagSeconds,
+    },
+  });
+}
+
+function createTimings(registry: MetricRegistry, tracer: Tracer): HubTimings {
   const observeLag = registry.histogram(metrics.eventLagSeconds);
   const observeRevocation = registry.histogram(metrics.revocationSeconds);
   return {
     written: (event) => {
-      observeLag(secondsSince(event));
+      const lagSeconds = secondsSince(event);
+      observeLag(lagSeconds);
+      if (tracer.isExporting) recordDelivery(tracer, event, lagSeconds);
     },
     revoked: (event) => {
       observeRevocation(secondsSince(event));
@@ -92,10 +107,15 @@ function createHub(config: Config, timings: HubTimings): { hub: Hub; stop: () =>
   return { hub, stop };
 }
 
-async function realtime(app: FastifyInstance, { config }: { readonly config: Config }): Promise<void> {
+interface RealtimeOptions {
+  readonly config: Config;
+  readonly tracer: Tracer;
+}
+
+async function realtime(app: FastifyInstance, { config, tracer }: RealtimeOptions): Promise<void> {
   const { log } = app;
-  const { hub, stop } = createHub(config, createTimings(app.metrics));
-  const broker = new Broker({ url: config.natsUrl, name: 'notify-service', log });
+  const { hub, stop } = createHub(config, createTimings(app.metrics, tracer));
+  const broker = new Broker({ url: config.natsUrl, access: config, name: 'notify-service', log });
   const readStats = createReadStats();
   const reader = new StreamReader(broker, (read) => {
     increment(readStats.brokerReads, read);

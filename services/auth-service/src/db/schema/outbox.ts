@@ -14,6 +14,8 @@ export const outbox = pgTable(
     seq: bigint('seq', { mode: 'number' }).notNull(),
     type: text('type').notNull(),
     dataVersion: bigint('data_version', { mode: 'number' }).notNull().default(1),
+    /** The trace of the request that wrote it (W3C Trace Context); null: there was no request. */
+    traceparent: text('traceparent'),
     payload: jsonb('payload').notNull().$type<Record<string, unknown>>(),
     /** The wall clock at the insert, not the statement's start: it rises with `seq` also behind a row lock. */
     createdAt: timestamp('created_at', { withTimezone: true })

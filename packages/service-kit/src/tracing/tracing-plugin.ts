@@ -1,0 +1,60 @@
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import fp from 'fastify-plugin';
+import type { IncomingMessage } from 'node:http';
+import { runInTrace } from './current-trace.ts';
+import { parseTraceparent } from './trace-context.ts';
+import type { Span, Tracer } from './tracer.ts';
+
+/** On the request as Node has it: Fastify's own does not exist yet when its log is made. */
+const SPAN = Symbol('span');
+
+interface Traced extends IncomingMessage {
+  [SPAN]?: Span;
+}
+
+/** From here on it is the server that failed. */
+const SERVER_ERROR_STATUS = 500;
+
+function spanOf(raw: Traced, tracer: Tracer): Span {
+  raw[SPAN] ??= tracer.start('server', parseTraceparent(raw.headers.traceparent));
+  return raw[SPAN];
+}
+
+/** For Fastify's options: every line about a request says which trace it belongs to. */
+export function tracedLog(tracer: Tracer): Pick<FastifyServerOptions, 'childLoggerFactory'> {
+  return {
+    childLoggerFactory: (logger, bindings, options, raw) => {
+      const { traceId } = spanOf(raw as IncomingMessage, tracer).context;
+      return logger.child({ ...bindings, trace_id: traceId }, options);
+    },
+  };
+}
+
+function tracing(app: FastifyInstance, { tracer }: { readonly tracer: Tracer }, done: () => void): void {
+  // Not earlier: the body arrives outside of whatever runs before it.
+  app.addHook('preHandler', (request, _reply, next) => {
+    runInTrace(spanOf(request.raw, tracer).context, next);
+  });
+  if (tracer.isExporting) {
+    app.addHook('onResponse', (request, reply, next) => {
+      const { method, routeOptions } = request;
+      // The route, not the path: what somebody put in its place may be anything.
+      const route = routeOptions.url ?? 'unknown';
+      spanOf(request.raw, tracer).end(`${method} ${route}`, {
+        isFailed: reply.statusCode >= SERVER_ERROR_STATUS,
+        attributes: {
+          'http.request.method': method,
+          'http.route': route,
+          'http.response.status_code': reply.statusCode,
+          'infrasignal.request_id': request.id,
+        },
+      });
+      next();
+    });
+  }
+  app.addHook('onClose', () => tracer.close());
+  done();
+}
+
+/** Handlers run as part of their request's trace (`currentTraceparent`), and every request is a span. */
+export const tracingPlugin = fp(tracing, { name: 'tracing', fastify: '5.x' });
