@@ -29,6 +29,20 @@ const PINGS_OUT_MAX = 2;
  */
 const CONNECT_TIMEOUT_MS = 1_500;
 
+/**
+ * nats-core (3.4.0) goes by the time of day to leave a pause between two attempts to reach a server. When the clock is
+ * set back, it waits until that time has come again: for a day, if it was set back by one. So we look how far the time
+ * of day has run away from the clock that never steps, and begin with a new connection if it was set back by this much.
+ * Less would mistake the small corrections of a time service for a step, more would wait for as long.
+ */
+const SET_BACK_MS = 1_000;
+const CLOCK_CHECK_INTERVAL_MS = 500;
+
+/** How far the time of day is ahead of the clock that never steps. */
+function readClockDifference(): number {
+  return Date.now() - performance.now();
+}
+
 /** How long closing may wait for what is still to be sent. */
 const DRAIN_TIMEOUT_MS = 2_000;
 
@@ -110,14 +124,32 @@ export class Broker {
   async #follow(connection: NatsConnection): Promise<void> {
     if (this.#isClosed) return connection.close();
     this.#announceConnected(connection);
+    const stopWatching = this.#watchClock(connection);
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') this.#announceDisconnected();
       if (status.type === 'reconnect') this.#announceConnected(connection);
       if (status.type === 'error') this.#options.log.warn({ err: status.error }, 'broker reported an error');
       if (status.type === 'close') break;
     }
+    stopWatching();
     this.#announceDisconnected();
     await connection.closed();
+  }
+
+  /** Gives up a connection that is away and would not be tried again because the clock was set back. */
+  #watchClock(connection: NatsConnection): () => void {
+    let highest = readClockDifference();
+    const timer = setInterval(() => {
+      const difference = readClockDifference();
+      highest = Math.max(highest, difference);
+      if (this.#isConnected || difference > highest - SET_BACK_MS) return;
+      this.#options.log.warn('the clock was set back while the broker was away, connecting anew');
+      void connection.close();
+    }, CLOCK_CHECK_INTERVAL_MS);
+    timer.unref();
+    return () => {
+      clearInterval(timer);
+    };
   }
 
   #announceConnected(connection: NatsConnection): void {

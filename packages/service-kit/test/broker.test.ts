@@ -82,3 +82,18 @@ t.test('a broker that is away is tried again until it is closed', async (t) => {
   await broker.close();
   await waitFor(() => countTimers() <= before, { description: 'nothing to be due any more' });
 });
+
+t.test('F18 a broker is found again although the clock was set back by a day meanwhile', async (t) => {
+  const nats = await startTestNats(t);
+  const broker = new Broker({ url: nats.url, name: 'test', log });
+  t.teardown(() => broker.close());
+  await waitFor(() => broker.connection !== null);
+  const { now } = Date;
+  t.teardown(() => (Date.now = now));
+  Date.now = () => now() - 86_400_000;
+  await nats.kill();
+  await waitFor(() => broker.connection === null);
+  await nats.restart();
+  await waitFor(() => broker.connection !== null, { description: 'the broker to be found again' });
+  t.type(await broker.connection!.rtt(), 'number', 'and it answers');
+});

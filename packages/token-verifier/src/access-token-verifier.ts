@@ -1,5 +1,6 @@
 import {
   ACCESS_TOKEN_ALGORITHM,
+  ACCESS_TOKEN_TTL_SECONDS_MAX,
   ACCESS_TOKEN_TYP,
   parseAccessTokenClaims,
   type AccessTokenClaims,
@@ -15,7 +16,18 @@ export interface AccessTokenVerifierOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly keys: KeySource;
+  /**
+   * The time of day by which tokens are judged, in milliseconds since 1970: `timeOfDay` of a `JwksKeySource`, which is
+   * that of whoever signed them. By default this machine's.
+   */
+  readonly now?: () => number;
 }
+
+/**
+ * What the clocks of the broker, of auth-service and of a verifier may differ by. The end of a session is remembered
+ * for the longest life of a token and this much more: by a smaller one, a token might outlive that memory.
+ */
+export const CLOCK_MARGIN_SECONDS = 300;
 
 /** The token is not one that may be acted on. `message` is for logs; callers answer 401 without it. */
 export class InvalidTokenError extends Error {
@@ -67,10 +79,12 @@ function parseCanonical(text: string): Record<string, unknown> {
  */
 export class AccessTokenVerifier {
   readonly #options: AccessTokenVerifierOptions;
+  readonly #now: () => number;
   readonly #verifiers = new Map<string, Verify>();
 
   constructor(options: AccessTokenVerifierOptions) {
     this.#options = options;
+    this.#now = options.now ?? Date.now;
   }
 
   /**
@@ -83,13 +97,28 @@ export class AccessTokenVerifier {
     if (pem === null) throw new InvalidTokenError('unknown key');
     let payload: unknown;
     try {
-      payload = this.#verifierFor(pem, options.ignoresExpiry ?? false)(token);
+      payload = this.#verifierFor(pem)(token);
     } catch (error) {
       throw new InvalidTokenError(error instanceof Error ? error.message : 'not verified', error);
     }
     const claims = parseAccessTokenClaims(payload);
     if (claims === null) throw new InvalidTokenError('not the claims of an access token');
+    this.#checkTime(claims, (payload as { readonly nbf?: unknown }).nbf, options.ignoresExpiry ?? false);
     return claims;
+  }
+
+  /** `fast-jwt` would go by the clock of this machine. */
+  #checkTime({ exp }: AccessTokenClaims, notBefore: unknown, ignoresExpiry: boolean): void {
+    const nowSeconds = this.#now() / 1_000;
+    if (notBefore !== undefined && !(typeof notBefore === 'number' && notBefore <= nowSeconds)) {
+      throw new InvalidTokenError('not valid yet');
+    }
+    if (ignoresExpiry) return;
+    if (exp <= nowSeconds) throw new InvalidTokenError('expired');
+    // No token of ours lives so long: one of the clocks is off by more than the ends of sessions are remembered for.
+    if (exp > nowSeconds + ACCESS_TOKEN_TTL_SECONDS_MAX + CLOCK_MARGIN_SECONDS) {
+      throw new InvalidTokenError('expires too far ahead');
+    }
   }
 
   #readKid(token: string): string {
@@ -106,9 +135,8 @@ export class AccessTokenVerifier {
     return kid;
   }
 
-  #verifierFor(pem: string, ignoresExpiry: boolean): Verify {
-    const name = `${String(ignoresExpiry)} ${pem}`;
-    const existing = this.#verifiers.get(name);
+  #verifierFor(pem: string): Verify {
+    const existing = this.#verifiers.get(pem);
     if (existing !== undefined) return existing;
     if (this.#verifiers.size >= VERIFIERS_MAX) this.#verifiers.clear();
     const { issuer, audience } = this.#options;
@@ -118,12 +146,13 @@ export class AccessTokenVerifier {
       allowedIss: issuer,
       allowedAud: audience,
       checkTyp: ACCESS_TOKEN_TYP,
-      ignoreExpiration: ignoresExpiry,
+      ignoreExpiration: true,
+      ignoreNotBefore: true,
       requiredClaims: ['iss', 'aud', 'sub', 'exp', 'iat', 'jti', 'sid'],
       // A cache would answer for a revoked or expired token, and be filled by anybody.
       cache: false,
     }) as Verify;
-    this.#verifiers.set(name, verify);
+    this.#verifiers.set(pem, verify);
     return verify;
   }
 }

@@ -1,5 +1,6 @@
 import { createPublicKey } from 'node:crypto';
 import type { KeySource } from './access-token-verifier.ts';
+import { ReferenceClock } from './reference-clock.ts';
 
 /** Until the keys have been fetched once, the endpoint is asked this often: it may be starting right now. */
 const FIRST_LOAD_RETRY_MS = 500;
@@ -19,6 +20,9 @@ const FETCH_TIMEOUT_MS = 3_000;
 const BODY_BYTES_MAX = 64 * 1_024;
 const KEYS_MAX = 100;
 const KID_LENGTH_MAX = 128;
+
+/** `Date` tells whole seconds (RFC 9110 section 5.6.7): what it says began up to this long ago. */
+const DATE_STEP_MS = 1_000;
 
 export interface JwksKeySourceOptions {
   /** For instance `https://accounts.example.com/.well-known/jwks.json`. */
@@ -64,6 +68,7 @@ function readKeySet(body: unknown): Map<string, string> {
 export class JwksKeySource implements KeySource {
   readonly #options: JwksKeySourceOptions;
   readonly #now: () => number;
+  readonly #clock: ReferenceClock;
   #keys = new Map<string, string>();
   #isLoaded = false;
   #fetching: Promise<void> | null = null;
@@ -74,12 +79,19 @@ export class JwksKeySource implements KeySource {
   constructor(options: JwksKeySourceOptions) {
     this.#options = options;
     this.#now = options.now ?? ((): number => performance.now());
+    this.#clock = new ReferenceClock(this.#now);
   }
 
   /** False until the keys have been fetched once. */
   get isLoaded(): boolean {
     return this.#isLoaded;
   }
+
+  /**
+   * The time of day of whoever signs, in milliseconds since 1970, as told with the keys: tokens begin and end by it, so
+   * that they are judged by it too, whatever the clock of this machine says. Its own until the keys are loaded.
+   */
+  readonly timeOfDay = (): number => this.#clock.read() ?? Date.now();
 
   /** Fetches in the background, again and again until it succeeds, then now and then. */
   start(): void {
@@ -127,11 +139,17 @@ export class JwksKeySource implements KeySource {
     const { url, onFetched, onError } = this.#options;
     try {
       const signal = AbortSignal.any([AbortSignal.timeout(FETCH_TIMEOUT_MS), this.#stopping.signal]);
+      const askedAtMs = this.#now();
       const response = await fetch(url, { signal, redirect: 'error', headers: { accept: 'application/json' } });
+      const answeredAtMs = this.#now();
       if (!response.ok) throw new Error(`the key endpoint answered ${response.status}`);
       const keys = readKeySet(await readJson(response));
       // An empty set would log everybody out at once: more likely a fault over there than a wish.
       if (keys.size === 0) throw new Error('the key set holds no Ed25519 signature key');
+      const earliestMs = readDate(response.headers);
+      if (earliestMs !== null) {
+        this.#clock.learn({ earliestMs, latestMs: earliestMs + DATE_STEP_MS, askedAtMs, answeredAtMs });
+      }
       this.#keys = keys;
       this.#isLoaded = true;
       onFetched?.([...keys.keys()]);
@@ -139,6 +157,13 @@ export class JwksKeySource implements KeySource {
       if (!this.#stopping.signal.aborted) onError?.(error);
     }
   }
+}
+
+/** When the answer was made, and how long a cache on the way has kept it (RFC 9110 section 6.6.1, RFC 9111 section 5.1). */
+function readDate(headers: Headers): number | null {
+  const dateMs = Date.parse(headers.get('date') ?? '');
+  const ageSeconds = Number(headers.get('age') ?? 0);
+  return Number.isFinite(dateMs) && ageSeconds >= 0 ? dateMs + ageSeconds * 1_000 : null;
 }
 
 async function readJson(response: Response): Promise<unknown> {

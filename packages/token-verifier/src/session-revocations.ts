@@ -7,18 +7,16 @@ import {
 } from '@infrasignal/shared';
 import { AckPolicy, DeliverPolicy, jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { CLOCK_MARGIN_SECONDS } from './access-token-verifier.ts';
 
 export interface SessionRevocationsOptions {
   /** A connection of the service's own, with a user that may read the stream. It is not closed here. */
   readonly connection: NatsConnection;
   /** Told of each interruption; reading is tried again until `stop`. */
   readonly onError?: (error: unknown) => void;
-  /** Milliseconds since 1970; for tests. */
+  /** Milliseconds that only grow; for tests. */
   readonly now?: () => number;
 }
-
-/** What the clocks of the broker, of auth-service and of this service may differ by. */
-const CLOCK_MARGIN_SECONDS = 300;
 
 /** A revocation matters as long as a token can live that was issued right before it. */
 const LIFE_MS = (ACCESS_TOKEN_TTL_SECONDS_MAX + CLOCK_MARGIN_SECONDS) * 1_000;
@@ -61,7 +59,7 @@ export class SessionRevocations {
 
   constructor(options: SessionRevocationsOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? ((): number => performance.now());
   }
 
   /** False until everything that can matter was read, and while reading is interrupted: then accept nobody. */
@@ -113,13 +111,16 @@ export class SessionRevocations {
   async #follow(): Promise<void> {
     const client = jetstream(this.#options.connection);
     const manager = await client.jetstreamManager(false);
+    // The messages carry the broker's time, so that it is the broker's clock that says how far back to read.
+    const { ts: brokerTime } = await manager.streams.info(EVENTS_STREAM_NAME);
+    const fromTimeMs = (brokerTime === undefined ? Date.now() : Date.parse(brokerTime)) - LIFE_MS;
     const info = await manager.consumers.add(EVENTS_STREAM_NAME, {
       ack_policy: AckPolicy.None,
       mem_storage: true,
       inactive_threshold: INACTIVE_THRESHOLD_MS * NANOSECONDS_PER_MS,
       filter_subject: ALL_SESSION_REVOCATIONS,
       deliver_policy: DeliverPolicy.StartTime,
-      opt_start_time: new Date(this.#now() - LIFE_MS).toISOString(),
+      opt_start_time: new Date(fromTimeMs).toISOString(),
     });
     const due = info.num_pending;
     let received = 0;
@@ -139,12 +140,15 @@ export class SessionRevocations {
     for await (const { type } of messages.status()) if (DOUBTS.has(type)) messages.stop();
   }
 
-  #receive({ subject, data, info }: JsMsg): void {
+  #receive({ subject, data }: JsMsg): void {
     const parsed = parseEvent(subject, data);
     if (!parsed.ok) return;
-    const forgetAt = Math.floor(info.timestampNanos / NANOSECONDS_PER_MS) + LIFE_MS;
-    for (const sessionId of findEndedSessions(parsed.event)) this.#ended.set(sessionId, forgetAt);
+    // From now on and not from when it ended, by a clock that never steps: too long is harmless, too short is not.
     const now = this.#now();
+    for (const sessionId of findEndedSessions(parsed.event)) {
+      this.#ended.delete(sessionId);
+      this.#ended.set(sessionId, now + LIFE_MS);
+    }
     for (const [oldest, at] of this.#ended) {
       if (at > now) break;
       this.#ended.delete(oldest);

@@ -129,12 +129,12 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
     log: app.log,
     onError: (error) => app.log.warn({ err: error }, 'background work failed, trying again'),
   });
-  const { hashQueue, keyRing, loginAttempts, passwordKinds, securityLog, sessions, sessionOpener } = features;
+  const { clock, hashQueue, keyRing, loginAttempts, passwordKinds, securityLog, sessions, sessionOpener } = features;
   await app.register(hashQueuePlugin, { hashQueue });
   const { wanted, possible } = hashConcurrencyOf(config);
   if (possible < wanted) app.log.warn({ wanted, possible }, 'UV_THREADPOOL_SIZE is too small for so many hashes at once');
   await app.register(serviceMetricsPlugin, { features });
-  for (const work of [keyRing, loginAttempts, passwordKinds, securityLog]) {
+  for (const work of [clock, keyRing, loginAttempts, passwordKinds, securityLog]) {
     app.addHook('onReady', async () => work.start());
     app.addHook('onClose', async () => work.stop());
   }
@@ -146,7 +146,7 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   });
   await app.register(knownDevicesPlugin, { secretKeys: secretKeysOf(config), isDebug: config.isDebug });
   await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
-  await app.register(keysRoutes(keyRing));
+  await app.register(keysRoutes(keyRing, clock.now));
   await app.register(
     accountsRoutes(features.accounts, (request) =>
       sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),

@@ -17,7 +17,8 @@ import {
   SessionOpener,
   SessionsService,
 } from './features/sessions/index.ts';
-import { systemClock } from './lib/clock.ts';
+import { DatabaseClock } from './db/database-clock.ts';
+import type { Clock } from './lib/clock.ts';
 import { HashQueue } from './lib/hash-queue.ts';
 import { createPasswordHasher } from './lib/password-hasher.ts';
 import type { Database } from './plugins/database-plugin.ts';
@@ -34,6 +35,7 @@ export interface FeatureHooks {
 }
 
 export interface Features {
+  readonly clock: DatabaseClock;
   readonly hashQueue: HashQueue;
   readonly keyRing: KeyRing;
   readonly loginAttempts: LoginAttempts;
@@ -113,7 +115,7 @@ async function createPasswordParts(config: AuthConfig, { db, log, onError }: Fea
 }
 
 /** What counts wrong passwords, and what tells operators of attacks. */
-function createLoginGuards(config: AuthConfig, { db, broker, log, onError }: FeatureHooks) {
+function createLoginGuards(config: AuthConfig, { db, broker, log, onError }: FeatureHooks, clock: Clock) {
   const { streamReplicas } = config;
   const securityLog = new SecurityLog({
     db,
@@ -124,7 +126,7 @@ function createLoginGuards(config: AuthConfig, { db, broker, log, onError }: Fea
     db,
     secretKey: config.secretKey,
     limits: loginLimitsOf(config),
-    clock: systemClock,
+    clock,
     onSpraying: (spraying) => securityLog.notePasswordSpraying(spraying),
     onPasswordDisabled: (userId) => securityLog.notePasswordDisabled(userId),
     onError,
@@ -132,11 +134,16 @@ function createLoginGuards(config: AuthConfig, { db, broker, log, onError }: Fea
   return { securityLog, loginAttempts };
 }
 
-function createSessionOpener(config: AuthConfig, keyRing: KeyRing, refreshTokens: RefreshTokens): SessionOpener {
+function createSessionOpener(
+  config: AuthConfig,
+  keyRing: KeyRing,
+  refreshTokens: RefreshTokens,
+  clock: Clock,
+): SessionOpener {
   return new SessionOpener({
     sign: (claims) => keyRing.sign(claims),
     refreshTokens,
-    clock: systemClock,
+    clock,
     accessTtlSeconds: config.accessTokenTtlSeconds,
     idleTtlSeconds: config.sessionIdleTtlSeconds,
     ttlSeconds: config.sessionTtlSeconds,
@@ -152,13 +159,14 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
   const secretKeys = secretKeysOf(config);
   const { tokenIssuer: issuer, tokenAudience: audience, accessTokenTtlSeconds: accessTtlSeconds } = config;
   const rotationDays = config.signingKeyRotationDays;
+  const clock = await DatabaseClock.load(db, onError);
   const keyRing = await KeyRing.load({ db, secretKeys, issuer, audience, accessTtlSeconds, rotationDays, onError });
   const refreshTokens = new RefreshTokens(secretKeys);
-  const sessionOpener = createSessionOpener(config, keyRing, refreshTokens);
+  const sessionOpener = createSessionOpener(config, keyRing, refreshTokens, clock.now);
   const passwordParts = await createPasswordParts(config, hooks);
   const { breaches, hasher, hashQueue, passwordKinds, pauseAfterRefusal, policy } = passwordParts;
   const region = config.defaultRegion;
-  const { securityLog, loginAttempts } = createLoginGuards(config, hooks);
+  const { securityLog, loginAttempts } = createLoginGuards(config, hooks, clock.now);
   const sessions = new SessionsService({
     db,
     guardLogin: (applicant, find, tryPassword) => loginAttempts.logIn(applicant, find, tryPassword),
@@ -168,7 +176,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     announceEvent,
     sessionOpener,
     refreshTokens,
-    verifier: new AccessTokenVerifier({ issuer, audience, keys: { find: (kid) => keyRing.findPublicKeyPem(kid) } }),
+    verifier: new AccessTokenVerifier({ issuer, audience, keys: keyRing, now: clock.now }),
     idleTtlSeconds: config.sessionIdleTtlSeconds,
   });
   const passwords = new PasswordsService({
@@ -201,6 +209,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
   });
   const notifications = new NotificationsService({ db, announceEvent, allowance: allowanceOf(config) });
   return {
+    clock,
     hashQueue,
     keyRing,
     loginAttempts,

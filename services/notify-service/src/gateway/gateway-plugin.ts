@@ -68,12 +68,14 @@ export interface GatewayOptions {
 function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoopWatch): ConnectionContext {
   const { accessTokens, eventConsumer, feedResume, hub, jwksKeys, log, presence, userResume } = app;
   const stats = createGatewayStats();
+  // Tokens end by the clock of whoever signed them, not by that of this machine.
+  const { timeOfDay } = jwksKeys;
   const tickets = new ReconnectTickets(config.ticketKeys);
   return {
     hub,
     stats,
     tickets,
-    timers,
+    timers: { timeOfDay },
     presence,
     log,
     joiner: new Joiner({
@@ -89,7 +91,7 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
       tickets,
       hub,
       stats,
-      timers,
+      timers: { timeOfDay },
       allowedOrigins: config.allowedOrigins,
       hasPublicFeed: config.isDebug,
     }),
@@ -98,7 +100,7 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
       limit: config.socketsPerUserMax,
       nodeId: randomUUID(),
       clock: timers,
-      timeOfDay: timers.timeOfDay,
+      timeOfDay,
       evict: (connection) => {
         sendError(hub, connection, 'too_many_sockets', false);
         hub.close(connection, closeCodes.tooManySockets);

@@ -22,7 +22,7 @@ async function accessTokens(app: FastifyInstance, { config }: { readonly config:
   });
   app.decorate('jwksKeys', keys);
   const { tokenIssuer: issuer, tokenAudience: audience } = config;
-  app.decorate('accessTokens', new AccessTokenVerifier({ issuer, audience, keys }));
+  app.decorate('accessTokens', new AccessTokenVerifier({ issuer, audience, keys, now: keys.timeOfDay }));
   app.addReadinessCheck('keys', () => (keys.isLoaded ? null : 'the verification keys have not been fetched yet'));
   app.addHook('onReady', async () => {
     keys.start();

@@ -4,12 +4,20 @@ import { signingKeys } from '../../db/schema/index.ts';
 import { inTransaction, type Transaction } from '../../db/transaction.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 
-export type StoredKey = typeof signingKeys.$inferSelect;
+export type StoredKey = typeof signingKeys.$inferSelect & {
+  /** By the database's clock, which is the only one that keys go by. */
+  readonly ageSeconds: number;
+};
 export type NewKey = Pick<StoredKey, 'kid' | 'publicJwk' | 'privateKeyEncrypted'>;
 
 /** All keys, newest first. */
 export async function findKeys(db: Database): Promise<StoredKey[]> {
-  return db.query.signingKeys.findMany({ orderBy: (key, { desc }) => [desc(key.createdAt), desc(key.kid)] });
+  return db.query.signingKeys.findMany({
+    extras: (key) => ({
+      ageSeconds: sql<number>`extract(epoch from clock_timestamp() - ${key.createdAt})::float8`.as('age_seconds'),
+    }),
+    orderBy: (key, { desc }) => [desc(key.createdAt), desc(key.kid)],
+  });
 }
 
 async function locked<Result>(db: Database, change: (tx: Transaction) => Promise<Result>): Promise<Result> {

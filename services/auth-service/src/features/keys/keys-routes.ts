@@ -3,6 +3,7 @@ import { isKnownTag, toEntityTag } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
 import { publicRoute } from '../../plugins/openapi-security.ts';
 import { JwksSchema } from './keys-schemas.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { KeyRing } from './keys-service.ts';
 
 /** Verifiers may keep the set for 5 minutes; an unknown `kid` makes them look again at once. */
@@ -17,12 +18,16 @@ const schema = {
   response: { 200: JwksSchema, 304: Type.Null({ description: 'It is the one that `If-None-Match` names.' }) },
 };
 
-/** `GET /.well-known/jwks.json`: public parts only. */
-export function keysRoutes(keyRing: KeyRing): FastifyPluginAsyncTypebox {
+/**
+ * `GET /.well-known/jwks.json`: public parts only. Its `Date` is the time by which tokens begin and end, so that who
+ * verifies them can go by the same.
+ */
+export function keysRoutes(keyRing: KeyRing, clock: Clock): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get('/.well-known/jwks.json', { schema }, async (request, reply) => {
       const jwks = { keys: keyRing.published() };
       const etag = toEntityTag(JSON.stringify(jwks));
+      reply.header('date', new Date(clock()).toUTCString());
       reply.header('cache-control', `public, max-age=${MAX_AGE_SECONDS}`).header('etag', etag);
       if (isKnownTag(request.headers['if-none-match'], etag)) return reply.code(304).send(null);
       return jwks;

@@ -1,5 +1,6 @@
 import { ACCESS_TOKEN_ALGORITHM, ACCESS_TOKEN_TYP } from '@infrasignal/shared';
 import { ConfigurationError } from '@infrasignal/service-kit';
+import type { KeySource } from '@infrasignal/token-verifier';
 import { createSigner } from 'fast-jwt';
 import type { PublicJwk } from '../../db/schema/index.ts';
 import { deriveKeys } from '../../lib/derived-key.ts';
@@ -47,7 +48,7 @@ const RETIREMENT_MARGIN_SECONDS = 300;
 const SECONDS_PER_DAY = 86_400;
 
 /** The signing keys of the service: made once for all instances, held in memory, published as a JWKS. */
-export class KeyRing {
+export class KeyRing implements KeySource {
   readonly #options: KeyOptions;
   readonly #encryptionKeys: readonly [Buffer, ...Buffer[]];
   #signer: { kid: string; sign: Sign } | null = null;
@@ -85,7 +86,7 @@ export class KeyRing {
     await this.#reload();
   }
 
-  /** Signs claims as an access token with the current key; adds `iss`, `aud` and `iat`. */
+  /** Signs claims as an access token with the current key; adds `iss` and `aud`. */
   sign(claims: Record<string, unknown>): string {
     if (this.#signer === null) throw new Error('the key ring is not loaded');
     return this.#signer.sign(claims);
@@ -95,7 +96,7 @@ export class KeyRing {
    * PEM of the public key for a `kid`, or null. Another instance may have rotated just now, so an unknown one is looked
    * for in the database, at most once a second under a flood of invented ones.
    */
-  async findPublicKeyPem(kid: string): Promise<string | null> {
+  async find(kid: string): Promise<string | null> {
     const known = this.#publicPems.get(kid);
     if (known !== undefined) return known;
     if (performance.now() - this.#reloadedAt >= UNKNOWN_KID_INTERVAL_MS) await this.#reload();
@@ -112,8 +113,8 @@ export class KeyRing {
     await this.#reload();
     const signing = this.#keys.find((key) => key.retiredAt === null);
     const maxAgeSeconds = rotationDays * SECONDS_PER_DAY;
-    // The clock here only says when to ask; the database's clock decides.
-    if (rotationDays > 0 && signing !== undefined && Date.now() - signing.createdAt.getTime() > maxAgeSeconds * 1000) {
+    // Of several instances that find it old at once, the statement lets one make a key.
+    if (rotationDays > 0 && signing !== undefined && signing.ageSeconds > maxAgeSeconds) {
       await replaceSigningKey(db, maxAgeSeconds, () => generateSigningKey(this.#encryptionKeys[0]));
       await this.#reload();
     }

@@ -68,6 +68,7 @@ export class SessionOpener {
     sessionId: string,
   ): { access: string; expiresIn: number } {
     const { sign, clock, accessTtlSeconds } = this.#options;
+    const nowSeconds = Math.floor(clock() / 1_000);
     const access = sign({
       sub: String(userId),
       user_id: userId,
@@ -75,7 +76,8 @@ export class SessionOpener {
       jti: randomUUID(),
       token_type: 'access',
       ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
-      exp: Math.floor(clock() / 1000) + accessTtlSeconds,
+      iat: nowSeconds,
+      exp: nowSeconds + accessTtlSeconds,
     });
     return { access, expiresIn: accessTtlSeconds };
   }
