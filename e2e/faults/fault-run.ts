@@ -33,8 +33,8 @@ export interface FaultRunOptions {
   /** Operations a second. Default 50; 0: none but those that the scenario makes itself. */
   readonly ratePerSecond?: number;
   readonly stack?: TestStackOptions;
-  /** A module that is loaded into the services before anything else, to break them for a negative control. */
-  readonly preload?: URL;
+  /** What is loaded into the services before anything else: to break them for a negative control, or to set their clocks. */
+  readonly preload?: URL | readonly URL[];
   /** How long a recovery may take. Default {@link RECOVERY_LIMIT_MS}. */
   readonly recoveryLimitMs?: number;
   /** How long the end waits for what is still on its way. Shorter where it is known never to come. */
@@ -127,7 +127,7 @@ export class FaultRun {
   /** Everything is up, the users are registered, their sockets connected, nothing is under way. */
   static async set(t: TestContext, options: FaultRunOptions): Promise<FaultRun> {
     const probeDirectory = createTestDirectory(t, 'infrasignal-probe-');
-    const preloads = [new URL('process-probe.mjs', import.meta.url), ...(options.preload ? [options.preload] : [])];
+    const preloads = [new URL('process-probe.mjs', import.meta.url), ...[options.preload ?? []].flat()];
     const probe = {
       NODE_OPTIONS: preloads.map(({ href }) => `--import ${href}`).join(' '),
       FAULT_PROBE_DIRECTORY: probeDirectory,

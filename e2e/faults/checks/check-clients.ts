@@ -94,7 +94,7 @@ function* checkNotification(
     return;
   }
   const event = index.find(userId, seq);
-  if (event?.eventId !== body.id || event?.type !== body.type || event?.phoneNumber !== body.phone_number) {
+  if (event?.eventId !== body.id || event?.type !== body.type || event?.phoneNumber !== findPhoneNumber(body)) {
     yield { invariant: 'I3', text: `${what}, which is not what it says: ${JSON.stringify(body)}` };
   }
   const last = newest.get(userId);
@@ -108,6 +108,11 @@ function* checkNotification(
   counts.lost += seq - last - 1;
   const missing = Array.from({ length: seq - last - 1 }, (_, at) => index.describe(userId, last + 1 + at));
   yield { invariant: 'I2', text: `${what} right after seq ${last}; lost: ${missing.join(', ')}` };
+}
+
+/** In the inherited form beside the type; in what its node cannot interpret, in the data; null in neither. */
+function findPhoneNumber({ phone_number: phoneNumber, data }: Frame): unknown {
+  return phoneNumber ?? (data as Frame | undefined)?.phone_number ?? null;
 }
 
 function* checkNothingIsMissing(

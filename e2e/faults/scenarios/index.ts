@@ -10,8 +10,9 @@ import { leaderStopped } from './f10-leader-stopped.ts';
 import { slowReader } from './f13-slow-reader.ts';
 import { halfOpen } from './f14-half-open.ts';
 import { crowdedNode } from './f15-crowded-node.ts';
-import { slowClients } from './f17-slow-clients.ts';
 import { brokerCluster } from './f16-broker-cluster.ts';
+import { slowClients } from './f17-slow-clients.ts';
+import { wrongClocks } from './f18-wrong-clocks.ts';
 import { badNetwork } from './f19-bad-network.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
@@ -27,7 +28,8 @@ export const scenarios: readonly Scenario[] = [
   slowReader,
   halfOpen,
   crowdedNode,
+  brokerCluster,
   slowClients,
+  wrongClocks,
   badNetwork,
 ];
-  brokerCluster,

@@ -1,3 +1,4 @@
+import type { TokenResponse } from '@infrasignal/shared';
 import { Agent, request } from 'node:http';
 import type { Ledger, Operation } from './ledger.ts';
 
@@ -5,6 +6,7 @@ import type { Ledger, Operation } from './ledger.ts';
 export interface Account {
   readonly userId: number;
   readonly access: string;
+  readonly refresh: string;
   readonly phoneNumber: string;
 }
 
@@ -67,9 +69,9 @@ export class AccountApi {
     try {
       const answer = await this.#postToSome(urls, urls.length, `/api/${kind}/`, JSON.stringify(body));
       if (answer.status === (kind === 'register' ? 201 : 200)) {
-        const tokens = JSON.parse(answer.body) as { user_id: number; access: string; phone_number: string };
-        ledger.settle(operation, 'ok', String(answer.status), tokens.user_id);
-        return { userId: tokens.user_id, access: tokens.access, phoneNumber: tokens.phone_number };
+        const { user_id: userId, access, refresh, phone_number } = JSON.parse(answer.body) as TokenResponse;
+        ledger.settle(operation, 'ok', String(answer.status), userId);
+        return { userId, access, refresh, phoneNumber: phone_number };
       }
       // A 4xx is a decision. After a 5xx nobody can say what the database made of the statement.
       const outcome = answer.status >= 400 && answer.status < 500 ? 'fail' : 'unknown';
