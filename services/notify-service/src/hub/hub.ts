@@ -64,6 +64,7 @@ export class Hub {
   readonly #sendLoop: SendLoop;
   readonly #fanOut: BroadcastFanOut;
   readonly #options: HubOptions;
+  #newestPosition = 0;
   #emptyListeners: (() => void)[] = [];
 
   constructor(options: HubOptions) {
@@ -186,6 +187,7 @@ export class Hub {
 
   #tell(event: HubEvent): void {
     const { userId } = event;
+    this.#newestPosition = event.position.sequence;
     if (userId === null) {
       this.#tellEverybody(event);
       return;
@@ -206,9 +208,7 @@ export class Hub {
     }
     // One is missing, for everybody alike: who can resume is told what it was, or that it cannot be told.
     if (place === 'after_a_hole') {
-      for (const connection of this.#index.all) {
-        if (connection.isResumable) this.close(connection, closeCodes.resync);
-      }
+      for (const connection of this.#index.all) if (connection.isResumable) this.close(connection, closeCodes.resync);
     }
     this.#fanOut.add(event);
   }
@@ -239,12 +239,13 @@ export class Hub {
     }
   }
 
-  /** Positions mean something else from now on. Joins in flight were measured by the old ones: they start over. */
+  /** Positions mean something else from now on. Joins in flight, and places ahead of this node, start over. */
   logChanged(): void {
     this.broadcasts.logChanged();
     for (const connection of this.#index.all) {
+      const isAhead = connection.seenThrough > this.#newestPosition;
       connection.seenThrough = 0;
-      if (connection.state === 'joining') this.close(connection, closeCodes.resync);
+      if (isAhead || connection.state === 'joining') this.close(connection, closeCodes.resync);
     }
   }
 
@@ -285,8 +286,7 @@ export class Hub {
     this.#sendLoop.forget(connection);
     this.#index.remove(connection);
     connection.onGone?.(connection);
-    if (this.size > 0) return;
-    for (const listener of this.#emptyListeners.splice(0)) listener();
+    if (this.size === 0) for (const listener of this.#emptyListeners.splice(0)) listener();
   }
 
   /** Sends a socket to another node; one that understands it hears first when to come back. */

@@ -12,7 +12,7 @@ import type { EventDecoder } from './event-decoder.ts';
 import { loadRevocations } from './revocation-loader.ts';
 import { loadRecentEvents } from './recent-loader.ts';
 import type { RecentEvents } from './recent-events.ts';
-import { chooseResumePoint, type ReadPlace } from './resume-point.ts';
+import { chooseResumePoint, proofOf, type FoundEvent, type ReadPlace } from './resume-point.ts';
 import { createRelayStats, type RelayStats } from './relay-stats.ts';
 import { StreamFollower, type StreamFollowerOptions } from './stream-follower.ts';
 import type { StreamMessage } from './stream-message.ts';
@@ -241,8 +241,16 @@ export class EventConsumer {
   async #openNext(connection: NatsConnection, state: StreamState, place: ReadPlace): Promise<OpenedEpoch> {
     const { recovery } = this.#follower;
     if (recovery !== null) return this.#openRecovery(connection, state, recovery.fromTimeMs);
-    const point = chooseResumePoint(place, state, await this.#eventIdAt(place.anchor.sequence));
-    if (point.kind === 'continue') return { epoch: await this.#openAfter(connection, point.fromSequence - 1) };
+    const point = chooseResumePoint(place, state, await this.#eventAt(proofOf(place)));
+    if (point.kind === 'continue') {
+      const epoch = await this.#openAfter(connection, point.fromSequence - 1);
+      return {
+        epoch,
+        settle: () => {
+          this.#follower.passOver(epoch.startsAfter);
+        },
+      };
+    }
     this.#options.log.warn({ why: point.why }, 'the event stream is not the one that was read, reading it again');
     return this.#openRecovery(connection, state, point.fromTimeMs);
   }
@@ -282,10 +290,10 @@ export class EventConsumer {
     return sequence === 0 ? null : this.#options.reader.findAtLeader(sequence);
   }
 
-  async #eventIdAt(sequence: number): Promise<string | null> {
+  async #eventAt(sequence: number): Promise<FoundEvent | null> {
     const message = await this.#messageAt(sequence);
     if (message === null) return null;
     const decoded = this.#options.decoder.decode(message);
-    return decoded.ok ? decoded.event.position.eventId : '';
+    return { eventId: decoded.ok ? decoded.event.position.eventId : '', storedAtMs: message.storedAtMs };
   }
 }

@@ -13,7 +13,8 @@ import { JoinAbandonedError, type LogView, type ResumeLimits } from './resume.ts
 import type { SharedReader } from './shared-reader.ts';
 import { StreamUnreadableError } from './stream-reader.ts';
 
-const NOWHERE: StreamPosition = { sequence: 0, eventId: '' };
+/** Before the first message of all. */
+export const NOWHERE: StreamPosition = { sequence: 0, eventId: '' };
 
 /** The newest that is known of a user. */
 export interface Newest {

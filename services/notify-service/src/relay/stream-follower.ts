@@ -57,7 +57,7 @@ export class StreamFollower {
       createdAt: state.createdAt,
       readThrough,
       anchor: isEvent ? decoded.event.position : { sequence: 0, eventId: '' },
-      anchorStoredAtMs: isEvent && last !== null ? last.storedAtMs : null,
+      anchorStoredAtMs: last?.storedAtMs ?? null,
     };
     this.#recovery = null;
   }
@@ -118,12 +118,21 @@ export class StreamFollower {
       place.anchorStoredAtMs = message.storedAtMs;
       hub.publish(decoded.event);
     } else {
+      if (place.anchor.eventId === '') place.anchorStoredAtMs = message.storedAtMs;
       this.#refuse(message, decoded, isRepeated);
     }
     if (this.#recovery !== null && message.sequence >= this.#recovery.untilSequence) {
       this.#recovery = null;
       this.#options.log.info({ sequence: message.sequence }, 'caught up with the changed event stream');
     }
+  }
+
+  /** The broker has nothing up to this position any more. What of it was not read is lost, and nothing will follow. */
+  passOver(throughSequence: number): void {
+    const place = this.#place;
+    if (place === null || throughSequence <= place.readThrough) return;
+    this.lose(place.readThrough + 1, throughSequence + 1);
+    place.readThrough = throughSequence;
   }
 
   /** Positions from `fromSequence` to before `toSequence` are no longer held, and were never read. */

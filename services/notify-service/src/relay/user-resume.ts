@@ -1,8 +1,8 @@
-import { encodeOwnCursor, parseCursor, type OwnCursor, type RecoveryFailure } from '@infrasignal/shared';
+import { encodeOwnCursor, parseCursor, type OwnCursor, type RecoveryFailure, type StreamPosition } from '@infrasignal/shared';
 import type { Hub } from '../hub/hub.ts';
 import type { HubEvent } from '../hub/ports.ts';
 import { isTrueHint } from './hint.ts';
-import type { OwnJoin, OwnPlan, OwnResume } from './own-resume.ts';
+import { NOWHERE, type OwnJoin, type OwnPlan, type OwnResume } from './own-resume.ts';
 import type { JoinPlan, LogView } from './resume.ts';
 import type { SharedReader } from './shared-reader.ts';
 
@@ -17,6 +17,8 @@ export interface Missed {
   /** The broadcast that it has, before these. */
   readonly seq: number;
   readonly events: readonly HubEvent[];
+  /** Without a broadcast before these, a cursor is placed by its hint alone: one that has none of them behind it. */
+  readonly before?: StreamPosition;
 }
 
 /**
@@ -54,7 +56,8 @@ export class UserResume {
     const events = isPlaced
       ? broadcasts.afterPosition(hint.sequence, newestSeq)
       : broadcasts.after(seq, newestSeq);
-    return typeof events === 'string' ? events : { seq, events };
+    if (typeof events === 'string') return events;
+    return seq > 0 || events.length === 0 ? { seq, events } : { seq, events, before: isPlaced ? hint : NOWHERE };
   }
 
   /** A client that has more than this node: it was at one that had read on; or nobody ever sent that. */
@@ -84,7 +87,7 @@ function toPlan({ userId, log }: OwnJoin, own: OwnPlan, missed: Missed): JoinPla
   const replay = own.replay.filter(isRead);
   const isCut = replay.length < own.replay.length;
   const known = replay.at(-1)?.seq ?? (own.seq === 0 ? null : own.seq);
-  const hint = own.hint.sequence <= log.readThrough ? own.hint : log.anchor;
+  const hint = missed.before ?? (own.hint.sequence <= log.readThrough ? own.hint : log.anchor);
   return {
     seq: own.seq,
     cursor: encodeOwnCursor(userId, own.seq, hint, missed.seq),
