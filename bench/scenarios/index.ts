@@ -1,4 +1,5 @@
 import type { BenchScenario } from '../scenario.ts';
+import { brokerAway } from './broker-away.ts';
 import { commitToFrame } from './commit-to-frame.ts';
 import { fanOut } from './fan-out.ts';
 import { handshakes } from './handshakes.ts';
@@ -20,4 +21,5 @@ export const scenarios: readonly BenchScenario[] = [
   handshakes,
   fanOut,
   manySockets,
+  brokerAway,
 ];

@@ -1,0 +1,176 @@
+import { nowMs, waitFor } from '@infrasignal/testkit';
+import { startBenchStack, type BenchStack } from '../bench-stack.ts';
+import { openClients, type AccountClient } from '../load/account-client.ts';
+import { runOpenLoop } from '../load/open-loop.ts';
+import type { BenchContext, BenchResult, BenchScenario } from '../scenario.ts';
+import { describeUsage, watchServers, type Usage, type WatchedServer } from '../server-watch.ts';
+import { median, percentile } from '../statistics.ts';
+import { tabulateMilliseconds, type Cell, type Table } from '../table.ts';
+
+const SECONDS_DEFAULT = 240;
+const ROUNDS_DEFAULT = 6;
+
+/** A fraction of what two cores can hash: queues would hide what is asked here. */
+const RATE_DEFAULT = 20;
+
+/** More than are ever on their way at this rate, so that the generator always has a connection for the next one. */
+const CONNECTIONS = 64;
+
+/** Not measured: code is compiled, pools fill. */
+const WARM_UP_SECONDS = 3;
+
+/** Between two periods: everything that waited is published, and the broker is read again. */
+const SETTLE_TIMEOUT_MS = 60_000;
+
+/** How the broker is in a period. Twice there: how far these two lie apart is what the machine does by itself. */
+const STATES = ['there', 'away', 'there again', 'frozen'] as const;
+type BrokerState = (typeof STATES)[number];
+
+interface Period {
+  readonly state: BrokerState;
+  readonly latenciesMs: readonly number[];
+  readonly errors: readonly string[];
+  readonly missed: number;
+  /** Events that waited for the broker when the period was over. */
+  readonly waiting: number;
+  readonly usage: Usage;
+}
+
+interface Scene {
+  readonly bench: BenchStack;
+  readonly clients: readonly AccountClient[];
+  readonly servers: readonly WatchedServer[];
+  readonly ratePerSecond: number;
+  readonly nextPhoneNumber: () => string;
+}
+
+async function countWaiting({ bench }: Scene): Promise<number> {
+  const [row] = await bench.stack.database.query<{ count: number }>(
+    'select count(*)::int as count from outbox where published_at is null',
+  );
+  return row?.count ?? NaN;
+}
+
+async function bringBrokerTo(state: BrokerState, { bench }: Scene): Promise<void> {
+  if (state === 'away') await bench.stack.nats.kill();
+  if (state === 'frozen') await bench.stack.nats.kill('SIGSTOP');
+}
+
+async function bringBrokerBack(state: BrokerState, scene: Scene): Promise<void> {
+  const { nats, notify } = scene.bench.stack;
+  if (state === 'away') await nats.restart();
+  if (state === 'frozen') await nats.kill('SIGCONT');
+  const isSettled = async (): Promise<boolean> =>
+    (await countWaiting(scene)) === 0 && (await fetch(`${notify.url}/readyz`)).status === 200;
+  await waitFor(isSettled, { timeoutMs: SETTLE_TIMEOUT_MS, description: 'what waited for the broker to be through' });
+}
+
+async function measure(state: BrokerState, seconds: number, scene: Scene): Promise<Period> {
+  const { clients, nextPhoneNumber, ratePerSecond, servers } = scene;
+  const latenciesMs: number[] = [];
+  const errors: string[] = [];
+  await bringBrokerTo(state, scene);
+  const stopWatch = watchServers(servers);
+  const { missed } = await runOpenLoop(clients.length, ratePerSecond, seconds, async (worker) => {
+    const startedAt = nowMs();
+    try {
+      await clients[worker]?.register(nextPhoneNumber());
+      latenciesMs.push(nowMs() - startedAt);
+    } catch (error) {
+      errors.push(String(error));
+    }
+  });
+  const usage = stopWatch();
+  const waiting = await countWaiting(scene);
+  await bringBrokerBack(state, scene);
+  return { state, latenciesMs, errors, missed, waiting, usage };
+}
+
+/** The states in another order each time: what drifts over the run falls on all alike. */
+async function measureRound(round: number, seconds: number, scene: Scene): Promise<Period[]> {
+  const periods: Period[] = [];
+  for (const at of STATES.keys()) {
+    const state = STATES[(round + at) % STATES.length] ?? 'there';
+    periods.push(await measure(state, seconds, scene));
+  }
+  return periods;
+}
+
+function latenciesOf(periods: readonly Period[], state: BrokerState): number[] {
+  return periods.filter((period) => period.state === state).flatMap(({ latenciesMs }) => latenciesMs);
+}
+
+function tabulateRatios(rounds: readonly (readonly Period[])[]): Table {
+  const ratio = (periods: readonly Period[], state: BrokerState, share: number): number =>
+    percentile(latenciesOf(periods, state), share) / percentile(latenciesOf(periods, 'there'), share);
+  const rows = STATES.slice(1).map((state): Cell[] => [
+    `${state} ÷ there`,
+    ratio(rounds.flat(), state, 0.5),
+    ratio(rounds.flat(), state, 0.9),
+    ratio(rounds.flat(), state, 0.99),
+    median(rounds.map((periods) => ratio(periods, state, 0.99))),
+    median(rounds.map((periods) => periods.find((period) => period.state === state)?.waiting ?? NaN)),
+  ]);
+  return {
+    title: 'The same as ratios; p99 is to be at most 1.2',
+    columns: [
+      { name: 'broker' },
+      ...['p50', 'p90', 'p99', 'p99, median of the rounds'].map((name) => ({ name, digits: 3 })),
+      { name: 'events waiting at the end' },
+    ],
+    rows,
+  };
+}
+
+async function run(context: BenchContext): Promise<BenchResult> {
+  const { t, options, progress } = context;
+  const { rounds: roundCount = ROUNDS_DEFAULT, seconds = SECONDS_DEFAULT, ratePerSecond = RATE_DEFAULT } = options;
+  const bench = await startBenchStack(context, { hashes: 'production' });
+  t.teardown(() => bench.stack.nats.kill('SIGCONT')); // a run that breaks off may leave it frozen
+  let phoneNumbers = 0;
+  const scene: Scene = {
+    bench,
+    clients: await openClients(t, bench.authUrls, CONNECTIONS),
+    // The broker is another process after each restart.
+    servers: bench.servers.filter(({ name }) => name !== 'nats-server'),
+    ratePerSecond,
+    nextPhoneNumber: () => `+33612${String((phoneNumbers += 1)).padStart(6, '0')}`,
+  };
+  const periodSeconds = seconds / roundCount / STATES.length;
+  await measureRound(0, WARM_UP_SECONDS / STATES.length, scene);
+  const rounds: Period[][] = [];
+  while (rounds.length < roundCount) {
+    const periods = await measureRound(rounds.length, periodSeconds, scene);
+    rounds.push(periods);
+    const p99s = STATES.map((state) => `${state} ${percentile(latenciesOf(periods, state), 0.99).toFixed(1)}`);
+    progress(`round ${rounds.length} of ${roundCount}: p99 in ms: ${p99s.join(', ')}`);
+  }
+  const all = rounds.flat();
+  const errors = all.flatMap((period) => period.errors);
+  const missed = all.reduce((sum, period) => sum + period.missed, 0);
+  const usage = describeUsage(scene.servers, all.map((period) => period.usage));
+  const latencies = STATES.map((state) => [state, latenciesOf(all, state)] as const);
+  return {
+    tables: [tabulateMilliseconds('Registrations, by how the broker is', latencies), tabulateRatios(rounds), usage.table],
+    conditions: {
+      ...bench.conditions,
+      registrations_per_second: ratePerSecond,
+      seconds_of_each_period: periodSeconds,
+      rounds: roundCount,
+    },
+    notes: [
+      ...usage.notes,
+      'away: killed, and its port refuses. frozen: stopped with all its connections open, and nothing answers. ' +
+        '“there again ÷ there” is the same twice: a ratio that lies no further from 1 says nothing.',
+      ...(missed > 0 ? [`${missed} registrations that were due were not sent: every connection was busy`] : []),
+    ],
+    problems: errors.length === 0 ? [] : [`${errors.length} registrations did not succeed, for instance: ${errors[0]}`],
+  };
+}
+
+export const brokerAway: BenchScenario = {
+  name: 'broker-away',
+  description: 'registrations while the broker is away, and frozen, beside those while it is there',
+  options: [`--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}) --rate (${RATE_DEFAULT}) --hashes (production)`],
+  run,
+};
