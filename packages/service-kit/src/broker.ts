@@ -1,10 +1,14 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { toConnectOptions, type BrokerAccess } from './broker-access.ts';
+import { explainCertificateFailure } from './tls-failure.ts';
 
 export interface BrokerOptions {
   /** One or more `nats://` URLs, comma-separated. */
   readonly url: string;
+  /** Absent: a broker that asks nobody who he is. */
+  readonly access?: BrokerAccess;
   /** Shown by the broker's monitoring: which service and process this is. */
   readonly name: string;
   readonly log: FastifyBaseLogger;
@@ -93,11 +97,11 @@ export class Broker {
   }
 
   async #run(): Promise<void> {
-    const { url, name, log } = this.#options;
+    const { url, access, name, log } = this.#options;
     while (!this.#isClosed) {
       try {
         this.#connection = await connect({
-          servers: url.split(',').map((server) => server.trim()),
+          ...toConnectOptions(url, access),
           name,
           maxReconnectAttempts: -1,
           reconnectTimeWait: RECONNECT_WAIT_MS,
@@ -107,7 +111,9 @@ export class Broker {
           timeout: CONNECT_TIMEOUT_MS,
         });
       } catch (error) {
-        log.warn({ err: error }, 'broker not reachable, trying again');
+        const reason = explainCertificateFailure(error);
+        const trouble = reason === null ? 'not reachable' : `not trusted, because of its certificate: ${reason}`;
+        log.warn({ err: error }, `broker ${trouble}; trying again`);
         await this.#pause();
         continue;
       }

@@ -1,6 +1,7 @@
 /** What every service needs at its edges. */
 export * from './address-key.ts';
 export * from './broker.ts';
+export * from './broker-access.ts';
 export * from './connection-limits-plugin.ts';
 export * from './entity-tag.ts';
 export * from './error-handler-plugin.ts';
@@ -17,11 +18,11 @@ export * from './run-service.ts';
 export * from './security-headers-plugin.ts';
 export * from './server-options.ts';
 export * from './settings.ts';
-export * from './trusted-proxies.ts';
 export * from './tracing/current-trace.ts';
 export * from './tracing/trace-context.ts';
 export * from './tracing/tracer.ts';
 export * from './tracing/tracing-plugin.ts';
 export * from './tracing/tracing-settings.ts';
 export * from './tls-failure.ts';
+export * from './trusted-proxies.ts';
 export { fieldErrorOf } from './validation-problems.ts';

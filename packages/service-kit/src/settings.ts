@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 
 /**
  * The environment, read once and typed once. A service lists its settings in `config.ts`; from the same list come
@@ -52,6 +52,19 @@ function define<Value>(
 /** Any non-empty text. */
 export function text(name: string, options: SettingOptions<string>): Setting<string> {
   return define(name, 'text', options, (value) => value);
+}
+
+/** The path of a file that can be read; empty when the variable is absent. */
+export function readableFile(name: string, options: { readonly description: string }): Setting<string> {
+  return define(name, 'path', { ...options, fallback: '' }, (path) => {
+    try {
+      accessSync(path, constants.R_OK);
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+      throw new Error(`names a file that cannot be read (${code})`, { cause: error });
+    }
+    return path;
+  });
 }
 
 /** One of a few words. */

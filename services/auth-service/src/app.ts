@@ -102,10 +102,11 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     connectMsMax: config.databaseConnectMsMax,
     statementMsMax: config.databaseStatementMsMax,
   });
-  await app.register(brokerPlugin, { natsUrl: config.natsUrl });
+  await app.register(brokerPlugin, { natsUrl: config.natsUrl, brokerAccess: config });
   await app.register(outboxPlugin, {
     databaseUrl: config.databaseUrl,
     natsUrl: config.natsUrl,
+    brokerAccess: config,
     streamReplicas: config.streamReplicas,
     duplicateWindowSeconds: config.duplicateWindowSeconds,
     leaderTimeoutSeconds: config.relayLeaderTimeoutSeconds,

@@ -1,4 +1,5 @@
 import {
+  brokerAccessSettings,
   confidential,
   flag,
   integer,
@@ -84,6 +85,7 @@ export const settings = {
       isList: true,
     }),
   ),
+  ...brokerAccessSettings,
   streamReplicas: integer('STREAM_REPLICAS', {
     description: 'Copies of the event stream: 1 on one machine, 3 in a NATS cluster.',
     fallback: 1,

@@ -1,4 +1,5 @@
 import {
+  brokerAccessSettings,
   confidential,
   flag,
   integer,
@@ -28,6 +29,7 @@ export const settings = {
       isList: true,
     }),
   ),
+  ...brokerAccessSettings,
   jwksUrl: url('JWKS_URL', {
     description: 'Where auth-service publishes the public keys that access tokens are verified with.',
     schemes: ['http', 'https'],

@@ -1,4 +1,5 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { toConnectOptions, type BrokerAccess } from '@infrasignal/service-kit';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { AuthConfig } from '../config.ts';
 
@@ -12,11 +13,11 @@ export interface BrokerSession {
 
 /** Connects to the broker for the time of one question. @throws Error when it is not there, or has no JetStream */
 export async function withBroker<Result>(
-  { natsUrl }: Pick<AuthConfig, 'natsUrl'>,
+  config: BrokerAccess & Pick<AuthConfig, 'natsUrl'>,
   use: (session: BrokerSession) => Promise<Result>,
 ): Promise<Result> {
   const connection = await connect({
-    servers: natsUrl.split(',').map((server) => server.trim()),
+    ...toConnectOptions(config.natsUrl, config),
     name: 'infrasignal-cli',
     reconnect: false,
     timeout: BROKER_TIMEOUT_MS,

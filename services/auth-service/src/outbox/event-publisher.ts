@@ -24,6 +24,12 @@ import { BROADCAST_LOG_ID } from './outbox-writer.ts';
 const ACK_TIMEOUT_MS = 5_000;
 
 /**
+ * How long any other answer may take. A cluster that has lost its leader answers nothing for some seconds, and whoever
+ * asked just before its return keeps all new events waiting for this long. Shorter fails over a slow link.
+ */
+const REQUEST_TIMEOUT_MS = 1_500;
+
+/**
  * Rows older than half the duplicate window are looked up before they are published: the other half is the margin for
  * a publish that takes its time and for clocks that differ.
  */
@@ -81,7 +87,9 @@ export class EventPublisher {
   }
 
   static async create(connection: NatsConnection, choices: StreamChoices): Promise<EventPublisher> {
-    return new EventPublisher(connection, await jetstreamManager(connection, { timeout: ACK_TIMEOUT_MS }), choices);
+    // Without the library's look at the account: one question more that a cluster without a leader does not answer.
+    const options = { timeout: REQUEST_TIMEOUT_MS, checkAPI: false };
+    return new EventPublisher(connection, await jetstreamManager(connection, options), choices);
   }
 
   /**

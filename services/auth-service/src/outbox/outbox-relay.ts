@@ -21,6 +21,8 @@ export interface OutboxRelayOptions {
   readonly pool: pg.Pool;
   readonly databaseUrl: string;
   readonly natsUrl: string;
+  /** Absent: a broker that asks nobody who he is. */
+  readonly brokerAccess?: BrokerAccess;
   readonly streamReplicas: number;
   /** How long the broker recognises an event's id, and published rows stay, in seconds. */
   readonly duplicateWindowSeconds: number;
@@ -136,9 +138,9 @@ export class OutboxRelay {
 
   /** From one broker connection to its end. Throws on the first sign that the connection or the database is gone. */
   async #runEpoch(): Promise<void> {
-    const { natsUrl, streamReplicas, duplicateWindowSeconds, pool } = this.#options;
+    const { natsUrl, brokerAccess, streamReplicas, duplicateWindowSeconds, pool } = this.#options;
     const connection = await connect({
-      servers: natsUrl.split(',').map((server) => server.trim()),
+      ...toConnectOptions(natsUrl, brokerAccess),
       name: `auth-service relay ${process.pid}`,
       reconnect: false,
       pingInterval: PING_INTERVAL_MS,

@@ -1,4 +1,4 @@
-import { Broker } from '@infrasignal/service-kit';
+import { Broker, type BrokerAccess } from '@infrasignal/service-kit';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 
@@ -8,8 +8,13 @@ declare module 'fastify' {
   }
 }
 
-async function broker(app: FastifyInstance, options: { natsUrl: string }): Promise<void> {
-  const connection = new Broker({ url: options.natsUrl, name: `auth-service ${process.pid}`, log: app.log });
+interface BrokerPluginOptions {
+  readonly natsUrl: string;
+  readonly brokerAccess: BrokerAccess;
+}
+
+async function broker(app: FastifyInstance, options: BrokerPluginOptions): Promise<void> {
+  const connection = new Broker({ url: options.natsUrl, access: options.brokerAccess, name: `auth-service ${process.pid}`, log: app.log });
   app.decorate('broker', connection);
   app.addHook('onClose', () => connection.close());
 }
