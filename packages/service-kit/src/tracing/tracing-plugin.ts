@@ -24,7 +24,7 @@ function spanOf(raw: Traced, tracer: Tracer): Span {
 export function tracedLog(tracer: Tracer): Pick<FastifyServerOptions, 'childLoggerFactory'> {
   return {
     childLoggerFactory: (logger, bindings, options, raw) => {
-      const { traceId } = spanOf(raw as IncomingMessage, tracer).context;
+      const { traceId } = spanOf(raw, tracer).context;
       return logger.child({ ...bindings, trace_id: traceId }, options);
     },
   };
