@@ -90,7 +90,7 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     origin: [...config.allowedOrigins],
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: ['authorization', 'content-type', 'x-csrf-token', 'x-device-token', 'idempotency-key'],
+    allowedHeaders: ['authorization', 'content-type', 'x-csrf-token', 'x-device-token', 'idempotency-key', 'traceparent'],
     exposedHeaders: ['retry-after'],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
