@@ -74,7 +74,7 @@ async function errorHandler(app: FastifyInstance, options: ErrorHandlerOptions):
     const problem = toProblemError(error, options);
     // Without a cause nothing failed: the service refused, because it is overloaded or not ready. Whoever refuses
     // counts it; a line with a stack for each would cost more than the refusal saves.
-    const isRefusal = error === problem && problem.cause === undefined;
+    const isRefusal = problem.cause === undefined && problem.definition !== commonErrors.internal_error;
     if (problem.definition.status >= 500 && !isRefusal) request.log.error({ err: error }, 'request failed');
     return sendProblem(request, reply, problem);
   });

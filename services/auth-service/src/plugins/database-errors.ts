@@ -19,8 +19,16 @@ function isAway(error: unknown): boolean {
   return isAway(error.cause);
 }
 
+/** What the pool itself answered, before there was a connection, however often it was wrapped since. */
+function findProblem(error: unknown): ProblemError | null {
+  if (error instanceof ProblemError) return error;
+  return error instanceof Error ? findProblem(error.cause) : null;
+}
+
 /** The caller's view of a database that is away: 503 with `Retry-After`. Null for every other error. */
 export function toUnavailableProblem(error: Error): ProblemError | null {
+  const refusal = findProblem(error);
+  if (refusal !== null) return refusal;
   if (!isAway(error)) return null;
   const headers = { 'retry-after': String(RETRY_AFTER_SECONDS) };
   return new ProblemError(commonErrors.service_unavailable, { headers, cause: error });

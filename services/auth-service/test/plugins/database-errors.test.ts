@@ -1,5 +1,7 @@
 // If this breaks, clients are told to try again what can never work, or that something is broken when it will work in
 // two seconds.
+import { ProblemError } from '@infrasignal/service-kit';
+import { commonErrors } from '@infrasignal/shared';
 import t from 'tap';
 import { toUnavailableProblem } from '../../src/plugins/database-errors.ts';
 
@@ -31,6 +33,13 @@ t.test('A32 what says "not now" is 503 with Retry-After', async (t) => {
       t.match(problem?.definition, { status: 503, code: 'service_unavailable' }, error.message + String(Reflect.get(error, 'code')));
       t.match(problem?.headers, { 'retry-after': /^\d+$/ });
     }
+  }
+});
+
+t.test('what the pool refuses is answered as it says, however it was wrapped', async (t) => {
+  const refusal = new ProblemError(commonErrors.service_unavailable, { headers: { 'retry-after': '1' } });
+  for (const thrown of [refusal, new Error('Failed query', { cause: refusal })]) {
+    t.equal(toUnavailableProblem(thrown), refusal);
   }
 });
 
