@@ -9,28 +9,34 @@ export interface Question {
 }
 
 export interface Answer {
-  /** Null: there was none in time. */
+  /** Null: there was none in time, or none at all. */
   readonly status: number | null;
+  /** For people: the status, or why there is none. */
+  readonly note: string;
   readonly retryAfter: string | undefined;
+  readonly body: string;
   readonly tookMs: number;
 }
 
-/** Asks on a connection of its own, and never rejects. */
+/** Asks on a connection of its own, which ends with the answer, and never rejects. */
 export function ask({ url, method = 'GET', access, timeoutMs }: Question): Promise<Answer> {
   const startedAt = performance.now();
   const took = (): number => performance.now() - startedAt;
   return new Promise((resolve) => {
     const headers = access === undefined ? {} : { authorization: `Bearer ${access}` };
     const outgoing = request(url, { method, agent: false, headers }, (incoming) => {
-      incoming.resume().on('end', () => {
+      let body = '';
+      incoming.setEncoding('utf8').on('data', (text: string) => (body += text));
+      incoming.on('end', () => {
         clearTimeout(timer);
-        resolve({ status: incoming.statusCode ?? null, retryAfter: incoming.headers['retry-after'], tookMs: took() });
+        const { statusCode: status = null } = incoming;
+        resolve({ status, note: String(status), retryAfter: incoming.headers['retry-after'], body, tookMs: took() });
       });
     });
-    const timer = setTimeout(() => outgoing.destroy(new Error('no answer')), timeoutMs);
-    outgoing.on('error', () => {
+    const timer = setTimeout(() => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    outgoing.on('error', ({ message }) => {
       clearTimeout(timer);
-      resolve({ status: null, retryAfter: undefined, tookMs: took() });
+      resolve({ status: null, note: message, retryAfter: undefined, body: '', tookMs: took() });
     });
     outgoing.end();
   });

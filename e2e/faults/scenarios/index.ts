@@ -5,8 +5,10 @@ import { notifyKilled } from './f2-notify-killed.ts';
 import { brokerKilled } from './f3-broker-killed.ts';
 import { databaseKilled } from './f7-database-killed.ts';
 import { brokerAwayLong } from './f4-broker-away-long.ts';
+import { databaseSilent } from './f8-database-silent.ts';
 import { brokerStopped } from './f9-broker-stopped.ts';
 import { leaderStopped } from './f10-leader-stopped.ts';
+import { lateCommits } from './f12-late-commits.ts';
 import { slowReader } from './f13-slow-reader.ts';
 import { halfOpen } from './f14-half-open.ts';
 import { crowdedNode } from './f15-crowded-node.ts';
@@ -22,9 +24,11 @@ export const scenarios: readonly Scenario[] = [
   notifyKilled,
   brokerKilled,
   databaseKilled,
+  databaseSilent,
   brokerAwayLong,
   brokerStopped,
   leaderStopped,
+  lateCommits,
   slowReader,
   halfOpen,
   crowdedNode,
