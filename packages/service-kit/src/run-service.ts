@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { ConfigurationError } from './settings.ts';
+import { explainCertificateFailure } from './tls-failure.ts';
 
 export interface RunningService {
   readonly app: FastifyInstance;
@@ -65,6 +66,8 @@ export async function runService(name: string, build: () => Promise<RunningServi
       for (const problem of error.problems) process.stderr.write(`${name}: ${problem}\n`);
       process.exit(EXIT_CONFIGURATION);
     }
+    const reason = explainCertificateFailure(error);
+    if (reason !== null) process.stderr.write(`${name}: the certificate of a server was not accepted: ${reason}\n`);
     const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.stderr.write(`${name}: cannot start: ${cause}\n`);
     process.exit(1);
