@@ -78,6 +78,16 @@ export class Victim {
     await this.#process.kill('SIGCONT');
   }
 
+  /** Ended in order and started again as something else, for instance as another release. */
+  async replace(restart: () => Promise<void>): Promise<void> {
+    this.#noteUnexpectedEnd();
+    this.#count('replaced');
+    this.isUp = false;
+    await restart();
+    this.#identity = identifyProcess(this.#process.pid);
+    this.isUp = true;
+  }
+
   /** Starts it again and waits until it is ready. */
   async start(): Promise<void> {
     this.isPaused = false;

@@ -16,6 +16,7 @@ import { brokerCluster } from './f16-broker-cluster.ts';
 import { slowClients } from './f17-slow-clients.ts';
 import { wrongClocks } from './f18-wrong-clocks.ts';
 import { badNetwork } from './f19-bad-network.ts';
+import { rollingReleases } from './f20-rolling-releases.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
 export const scenarios: readonly Scenario[] = [
@@ -36,4 +37,5 @@ export const scenarios: readonly Scenario[] = [
   slowClients,
   wrongClocks,
   badNetwork,
+  rollingReleases,
 ];

@@ -1,4 +1,4 @@
-import { BEARER_SUBPROTOCOL_PREFIX, shouldReconnect, SUBPROTOCOL } from '@infrasignal/shared';
+import { BEARER_SUBPROTOCOL_PREFIX, shouldReconnect, SUBPROTOCOL, TICKET_SUBPROTOCOL_PREFIX } from '@infrasignal/shared';
 import { WebSocket } from 'ws';
 import { nowMs, type ClientRecord, type ConnectionRecord } from './ledger.ts';
 
@@ -27,7 +27,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /**
  * A client of the socket protocol `infrasignal.v1`, written from its description: keeps the last cursor, comes back
- * with it after every close that allows to, with full-jitter back-off, and writes everything down.
+ * with it, and with its reconnect ticket, after every close that allows to, with full-jitter back-off, and writes
+ * everything down.
  */
 export class EventSocket {
   readonly #options: EventSocketOptions;
@@ -35,6 +36,7 @@ export class EventSocket {
   readonly #chooseAfter: (cursor: string | null) => string | null;
   #socket: WebSocket | null = null;
   #cursor: string | null = null;
+  #ticket: string | null = null;
   #attempt = 0;
   #timer: NodeJS.Timeout | null = null;
   #isStopped = false;
@@ -73,7 +75,9 @@ export class EventSocket {
       frames: [],
     };
     record.connections.push(connection);
-    const protocols = access === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `${BEARER_SUBPROTOCOL_PREFIX}${access}`];
+    const protocols: string[] = [SUBPROTOCOL];
+    if (access !== null) protocols.push(`${BEARER_SUBPROTOCOL_PREFIX}${access}`);
+    if (this.#ticket !== null) protocols.push(`${TICKET_SUBPROTOCOL_PREFIX}${this.#ticket}`);
     const socket = new WebSocket(url, protocols, {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       perMessageDeflate: false,
@@ -135,6 +139,7 @@ export class EventSocket {
     if (body.type === 'connected') {
       this.#attempt = 0;
       this.#isConnected = true;
+      this.#ticket = typeof body.ticket === 'string' ? body.ticket : null;
     } else if (String(body.type).includes('.')) {
       this.#options.onNotification?.(body, at);
     }

@@ -18,6 +18,7 @@ export {
   type ServiceProcess,
   type ServiceProcessOptions,
 } from './service-process.ts';
+export type { StandIns } from './service-build.ts';
 export { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
 export { ROOMY_NOTIFY_LIMITS } from './notify-limits.ts';
 export { parseScrape, scrape, type Scrape } from './scrape.ts';

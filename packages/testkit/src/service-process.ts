@@ -10,7 +10,7 @@ import {
   type ExitStatus,
   type ManagedProcess,
 } from '@infrasignal/local-stack';
-import { buildService } from './service-build.ts';
+import { buildService, type StandIns } from './service-build.ts';
 import type { TestContext } from './test-context.ts';
 import { createTestDirectory } from './test-directory.ts';
 
@@ -19,6 +19,8 @@ export interface ServiceProcessOptions {
   entry: string | URL;
   /** Built into one file first, which starts in half the time; for tests that start services often. Default false. */
   isBuilt?: boolean;
+  /** What stands in for sources in that file; none by default. */
+  standIns?: StandIns;
   /** The service's whole environment besides PATH, HOME, HOST and PORT. */
   env?: Record<string, string | undefined>;
   /** Fixed port; a free one is chosen when absent and kept over restarts. */
@@ -42,8 +44,12 @@ export interface ServiceProcess {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** SIGTERM, then waits for the end; resolves with how it ended. */
   stop(): Promise<ExitStatus>;
-  /** Ends the present run in order if it still runs, starts again on the same port and waits until it is ready. */
-  restart(env?: Record<string, string | undefined>): Promise<void>;
+  /**
+   * Ends the present run in order if it still runs, starts again on the same port and waits until it is ready.
+   * @param env changes of its environment, which last
+   * @param standIns what stands in for its sources from now on; as before when absent
+   */
+  restart(env?: Record<string, string | undefined>, standIns?: StandIns): Promise<void>;
 }
 
 export interface ServiceExit extends ExitStatus {
@@ -64,7 +70,7 @@ const PORT_ATTEMPTS = 5;
  */
 export async function startServiceProcess(t: TestContext, options: ServiceProcessOptions): Promise<ServiceProcess> {
   const logPath = join(createTestDirectory(t), `service-${randomBytes(3).toString('hex')}.log`);
-  let env = options.env ?? {};
+  let { env = {}, standIns = {} } = options;
   let port = options.port ?? (await findFreePort());
   let child = await spawnService(options, env, port, logPath);
   t.teardown(() => child.stop());
@@ -92,10 +98,11 @@ export async function startServiceProcess(t: TestContext, options: ServiceProces
     logs: () => readWholeLog(logPath),
     kill: (signal) => child.kill(signal),
     stop: () => child.stop(),
-    restart: async (changes) => {
+    restart: async (changes, newStandIns = standIns) => {
       await child.stop();
       env = { ...env, ...changes };
-      child = await spawnService(options, env, port, logPath);
+      standIns = newStandIns;
+      child = await spawnService({ ...options, standIns }, env, port, logPath);
       await waitUntilReady(child, port, options);
     },
   };
@@ -118,12 +125,12 @@ async function spawnService(
   port: number,
   logPath: string,
 ): Promise<ManagedProcess> {
-  const { entry, isBuilt = false } = options;
+  const { entry, isBuilt = false, standIns } = options;
   const path = typeof entry === 'string' && !entry.startsWith('file:') ? resolve(PROJECT_ROOT, entry) : fileURLToPath(entry);
   return startManagedProcess({
     name: 'service',
     command: process.execPath,
-    args: isBuilt ? [await buildService(path)] : ['--conditions=@infrasignal/source', '--import', 'tsx', path],
+    args: isBuilt ? [await buildService(path, standIns)] : ['--conditions=@infrasignal/source', '--import', 'tsx', path],
     // Nothing of tap's own environment: the service runs as it does in production.
     env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: '127.0.0.1', PORT: String(port), ...env },
     cwd: PROJECT_ROOT,
