@@ -100,3 +100,37 @@ t.test('a statement that waits too long is answered 503 and does not stay', asyn
   await admin.query('commit');
   t.equal((await logIn(app, { phone_number: phoneNumber, password: GOOD_PASSWORD })).statusCode, 200);
 });
+
+t.test('while requests wait for a connection, others are refused at once, and everything else goes on', async (t) => {
+  const { app, postgres, nats } = await start(t, { DATABASE_POOL_MAX: '1', DATABASE_WAITING_MAX: '2' });
+  const { phone_number: phoneNumber, user_id: userId } = await createAccount(app);
+  const login = (): Promise<Answer> => logIn(app, { phone_number: phoneNumber, password: GOOD_PASSWORD });
+  const admin = new pg.Client({ connectionString: postgres.url() });
+  await admin.connect();
+  t.teardown(() => admin.end());
+  await admin.query('begin');
+  await admin.query('lock table users in access exclusive mode');
+
+  // One has the only connection, two wait for it.
+  let isOneAnswered = false;
+  const admitted = Promise.all(Array.from({ length: 3 }, login)).finally(() => {
+    isOneAnswered = true;
+  });
+  await waitFor(() => app.pool.waitingCount === 2, { description: 'the queue to be full' });
+  for (let attempt = 0; attempt < 3; attempt += 1) checkUnavailable(t, await login(), 'one more');
+  t.equal(app.pool.waitingCount, 2);
+  t.equal((await app.inject('/readyz')).statusCode, 200, 'the database is well, and who asks is not in the queue');
+  const other = new pg.Client({ connectionString: postgres.url() });
+  await other.connect();
+  t.teardown(() => other.end());
+  await other.query(`insert into outbox (event_id, user_id, seq, type, payload)
+    values (gen_random_uuid(), ${userId + 1}, 1, 'user.login', '{}')`);
+  await waitFor(
+    async () => (await readStream({ url: nats.url, stream: 'EVENTS', subject: `users.${userId + 1}.>` })).length === 1,
+    { description: 'the relay to publish beside the full queue' },
+  );
+  t.notOk(isOneAnswered, 'the queue was full all the time');
+
+  await admin.query('rollback');
+  t.same((await admitted).map(({ statusCode }) => statusCode), [200, 200, 200], 'who had a place is served');
+});

@@ -75,6 +75,12 @@ export type Forgetting = (when: string) => SQL;
 
 const CLEANUP_INTERVAL_MS = 60_000;
 
+/**
+ * How long an answer waits for what it gives back; it goes on after that. Longer makes who waited for a database that is
+ * away wait for it twice; shorter may refuse their next attempt where the database is merely slow.
+ */
+const GIVE_BACK_MS_MAX = 500;
+
 /** 1,000 rows at once: a few milliseconds, and no row is held for longer than that. */
 const CLEANUP_BATCH = 1_000;
 
@@ -171,7 +177,7 @@ export class LoginAttempts {
     { phoneNumberE164, address }: Pick<LoginApplicant, 'phoneNumberE164' | 'address'>,
     create: (forgetting: Forgetting) => Promise<Result>,
   ): Promise<Result> {
-    const { db, limits, onError } = this.#dependencies;
+    const { db, limits } = this.#dependencies;
     const budget = limits.registrationsPerAddress;
     const key = this.#keys.address('registration', address);
     const waitSeconds = await takeUse(db, key, budget);
@@ -181,7 +187,7 @@ export class LoginAttempts {
       return await create((when) => clearAccount(this.#keys.account(phoneNumberE164), when));
     } catch (error) {
       const isRefusal = error instanceof ProblemError && error.definition.status < 500;
-      if (!isRefusal) await returnUse(db, key, budget).catch(onError);
+      if (!isRefusal) await this.#giveBack(returnUse(db, key, budget));
       throw error;
     }
   }
@@ -266,9 +272,19 @@ export class LoginAttempts {
     try {
       return await run();
     } catch (error) {
-      const { db, limits, onError } = this.#dependencies;
-      await releaseAttempt(db, key, failures, limits).catch(onError);
+      const { db, limits } = this.#dependencies;
+      await this.#giveBack(releaseAttempt(db, key, failures, limits));
       throw error;
     }
+  }
+
+  /** It is given back before the answer, so that the next attempt finds it; unless the database is what went wrong. */
+  async #giveBack(returning: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, GIVE_BACK_MS_MAX);
+    });
+    await Promise.race([returning.catch(this.#dependencies.onError), patience]);
+    clearTimeout(timer);
   }
 }
