@@ -3,12 +3,18 @@ import type { ServiceCommand } from './command.ts';
 /** `infrasignal rotate-keys` */
 export const rotateKeys: ServiceCommand = {
   name: 'rotate-keys',
-  usage: '',
+  usage: '[--forget-former]',
   summary: 'Lets a new key sign access tokens from now on. Tokens of the one before verify until they expire.',
-  examples: ['infrasignal rotate-keys'],
-  run: async ({ features: { keyRing } }) => {
+  details: [
+    '  --forget-former   the former keys leaked: remove them at once. Clients refresh and go on; until they do, their',
+    '                    access tokens are refused. notify-service forgets a key within five minutes, or by a restart.',
+  ],
+  examples: ['infrasignal rotate-keys', 'infrasignal rotate-keys --forget-former'],
+  options: { 'forget-former': { type: 'boolean' } },
+  run: async ({ features: { keyRing } }, { options }) => {
     const before = keyRing.published()[0]?.kid;
     await keyRing.rotate();
+    if (options['forget-former'] === true) await keyRing.forgetFormer();
     const keys = keyRing.published().map(({ kid }) => kid);
     const [kid] = keys;
     return {

@@ -112,6 +112,20 @@ test('A18 a rotation by command signs new tokens with a new key; old ones verify
   t.strictSame(await published(), [kidOf(after.access)], 'a key goes when its last token has expired');
 });
 
+test('A18 after a leak the former keys are gone at once, and sessions go on with a refresh', async (t) => {
+  const fixture = await startAuth(t);
+  const { app } = fixture;
+  const account = await createAccount(app);
+  t.match(await infrasignal(fixture, 'rotate-keys', '--forget-former'), { code: 0, out: /Published: \S+\.\n/ });
+  const isRefused = async (): Promise<boolean> =>
+    (await post(app, '/api/token/verify/', { token: account.access })).statusCode === 401;
+  await waitFor(isRefused, { description: 'instances to follow' });
+  const refreshed = await post(app, '/api/token/refresh/', { refresh: account.refresh });
+  t.equal(refreshed.statusCode, 200);
+  const { access } = refreshed.json<TokenResponse>();
+  t.equal((await post(app, '/api/token/verify/', { token: access })).statusCode, 200);
+});
+
 test('A32 the command line says what is wrong and how it is used', async (t) => {
   const fixture = await startAuth(t);
   t.match(await infrasignal(fixture), { code: 0, out: /rotate-keys/ });

@@ -86,6 +86,12 @@ export class KeyRing implements KeySource {
     await this.#reload();
   }
 
+  /** Removes every key but the one that signs: what a thief of them made is refused, and so are good tokens of theirs. */
+  async forgetFormer(): Promise<void> {
+    await deleteRetiredKeys(this.#options.db, 0);
+    await this.#reload();
+  }
+
   /** Signs claims as an access token with the current key; adds `iss` and `aud`. */
   sign(claims: Record<string, unknown>): string {
     if (this.#signer === null) throw new Error('the key ring is not loaded');
