@@ -101,6 +101,8 @@ function set({ t, random, progress }: ScenarioContext, { users, instances, datab
       links: LINK_NAMES,
       authInstances: instances,
       notifyInstances: instances,
+      // What a node remembers to spare the broker fills up in a long run, and is no leak.
+      notifyEnv: { RECENT_EVENTS_MAX: '1000' },
       authEnv: {
         DATABASE_CONNECT_MS_MAX: String(databaseMsMax.connect),
         DATABASE_STATEMENT_MS_MAX: String(databaseMsMax.statement),

@@ -36,6 +36,8 @@ export class TokenIssuer {
   requests = 0;
   /** Replaces the answer of the key endpoint. */
   answer: { status: number; body: string } | null = null;
+  /** Further headers of its answers, for instance another `date`. */
+  headers: Record<string, string> = {};
 
   static async start(t: Teardown): Promise<TokenIssuer> {
     const issuer = new TokenIssuer();
@@ -53,7 +55,7 @@ export class TokenIssuer {
       this.requests += 1;
       const keys = JSON.stringify({ keys: this.#keys.map((key) => key.publicJwk) });
       const { status, body } = this.answer ?? { status: 200, body: keys };
-      response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(body);
+      response.writeHead(status, { 'content-type': 'application/json', connection: 'close', ...this.headers }).end(body);
     });
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));

@@ -137,3 +137,22 @@ test('A26 an expired token is good for a logout, and for nothing else about it',
   const forged = signed(JSON.stringify(goodHeader), JSON.stringify(goodClaims()), stranger);
   await t.rejects(verifier.verify(forged, { ignoresExpiry: true }), InvalidTokenError);
 });
+
+test('F18 tokens are judged by the time that is given, not by the clock of this machine', async (t) => {
+  let nowMs = Date.now();
+  const keys = { find: () => publicPem };
+  const elsewhere = new AccessTokenVerifier({ issuer: 'infrasignal', audience: 'infrasignal', keys, now: () => nowMs });
+  const good = token({ exp: now() + 900 });
+  t.ok(await elsewhere.verify(good));
+  nowMs += 899_000;
+  t.ok(await elsewhere.verify(good));
+  nowMs += 2_000;
+  await t.rejects(elsewhere.verify(good), InvalidTokenError, 'it has expired there');
+  t.ok(await elsewhere.verify(good, { ignoresExpiry: true }), 'which does not keep anybody from a logout');
+  nowMs -= 1_300_000;
+  await t.rejects(elsewhere.verify(good), InvalidTokenError, 'it would outlive what is remembered of ended sessions');
+  nowMs += 100_001;
+  t.ok(await elsewhere.verify(good));
+  await t.rejects(elsewhere.verify(token({ nbf: now() })), InvalidTokenError, 'not valid yet');
+  await t.rejects(elsewhere.verify(token({ nbf: '0' })), InvalidTokenError, 'not a number');
+});

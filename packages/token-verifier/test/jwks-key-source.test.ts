@@ -88,3 +88,32 @@ t.test('A18 of a mixed set only Ed25519 signature keys are taken', async (t) => 
     t.equal(await keys.find(kid), null, kid);
   }
 });
+
+t.test('F18 the time of day is that of whoever signs, and what this machine says of it means nothing', async (t) => {
+  const issuer = await TokenIssuer.start(t);
+  let nowMs = 5_000;
+  const source = new JwksKeySource({ url: issuer.url, now: () => nowMs });
+  t.ok(Math.abs(source.timeOfDay() - Date.now()) < 10_000, 'until it is told another');
+  issuer.headers = { date: 'Fri, 01 Jan 2038 00:00:00 GMT', age: '60' };
+  const keys = await start(t, issuer, () => nowMs);
+  const toldMs = Date.parse('2038-01-01T00:01:00Z');
+  const behindMs = (): number => keys.timeOfDay() - toldMs;
+  t.ok(behindMs() >= 0 && behindMs() <= 1_000, `${behindMs()} ms after what was told, a cache's minute included`);
+  const { now } = Date;
+  t.teardown(() => (Date.now = now));
+  const before = keys.timeOfDay();
+  Date.now = () => now() - 86_400_000;
+  t.equal(keys.timeOfDay(), before, 'although the clock was set');
+  nowMs += 60_000;
+  t.equal(keys.timeOfDay(), before + 60_000, 'and it goes on');
+  issuer.headers = { date: 'Thu, 31 Dec 2037 00:00:00 GMT' };
+  await keys.find('another');
+  t.ok(keys.timeOfDay() < toldMs - 80_000_000, 'whoever signs may have been set');
+  const afterStep = keys.timeOfDay();
+  for (const date of ['yesterday', '']) {
+    issuer.headers = { date };
+    nowMs += 60_000;
+    await keys.find('another');
+  }
+  t.equal(keys.timeOfDay(), afterStep + 120_000, 'what cannot be read tells nothing');
+});

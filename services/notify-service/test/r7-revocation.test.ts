@@ -67,6 +67,23 @@ t.test('R7 a node that was killed knows the ended sessions before it lets anybod
   t.equal(alive.connected.user_id, 100, 'a session that did not end gets in');
 });
 
+t.test('F18 a node whose clock is off by a day knows the ended sessions, and whose token is good', async (t) => {
+  const world = await startWorld(t);
+  const ended = randomUUID();
+  await revoke(world, 7, ended);
+  const [stolen, good] = [world.issuer.token(7, { claims: { sid: ended } }), world.issuer.token(7)];
+  const expired = world.issuer.token(7, { lifeSeconds: -10 });
+  const { now } = Date;
+  t.teardown(() => (Date.now = now));
+  for (const aheadMs of [86_400_000, -86_400_000]) {
+    Date.now = () => now() + aheadMs;
+    const { url } = await startNotify(t, world);
+    t.equal((await expectRefusal(url, { token: stolen })).status, 401);
+    t.equal((await expectRefusal(url, { token: expired })).status, 401);
+    t.equal((await connectSocket(url, { token: good })).connected.user_id, 7);
+  }
+});
+
 t.test('R7 a node that cannot read the ended sessions accepts nobody', async (t) => {
   const world = await startWorld(t);
   await world.nats.kill();

@@ -3,7 +3,7 @@ import { createPublicKey, verify, type JsonWebKey } from 'node:crypto';
 import t from 'tap';
 import { GOOD_PASSWORD, startAuth } from '../auth-fixture.ts';
 import { loadConfig } from '../../src/config.ts';
-import { createAccount, logIn, register, nextNumber } from '../requests.ts';
+import { createAccount, logIn, nextNumber, post, register } from '../requests.ts';
 import type { FastifyInstance } from 'fastify';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -94,4 +94,24 @@ t.test('A16 issuer, audience and life are settings; the life is 15 minutes at mo
   t.ok(exp - iat <= 901 && exp - iat >= 899);
   const environment = { DATABASE_URL: 'postgres://h/d', NATS_URL: 'nats://h', SECRET_KEY: 'x8Yb2Kq0pV5rT7nW3mZ6cL9dF1gH4jSa' };
   t.throws(() => loadConfig({ ...environment, ACCESS_TOKEN_TTL_SECONDS: '901' }), /ACCESS_TOKEN_TTL_SECONDS/);
+});
+
+t.test('F18 an instance whose clock is a day off gives out the same tokens as any other', async (t) => {
+  const { now } = Date;
+  t.teardown(() => (Date.now = now));
+  for (const aheadMs of [86_400_000, -86_400_000]) {
+    Date.now = () => now() + aheadMs;
+    const { app: wrong, database } = await startAuth(t);
+    const { access, refresh } = await createAccount(wrong);
+    const [row] = await database.query<{ seconds: number }>('select extract(epoch from now())::float8 as seconds');
+    const seconds = row?.seconds ?? 0;
+    const { iat, exp } = take(access).claims as { iat: number; exp: number };
+    t.ok(Math.abs(iat - seconds) < 60 && exp - iat === 300, `${iat - seconds} s after the database's time`);
+    const guarded = await wrong.inject({ url: '/api/me/', headers: { authorization: `Bearer ${access}` } });
+    t.equal(guarded.statusCode, 200);
+    t.equal((await post(wrong, '/api/token/refresh/', { refresh })).statusCode, 200);
+    const told = Date.parse(String((await wrong.inject('/.well-known/jwks.json')).headers.date));
+    t.ok(Math.abs(told / 1_000 - seconds) < 60, 'and tells verifiers the time that it goes by');
+    Date.now = now;
+  }
 });

@@ -196,7 +196,7 @@ export class EventConsumer {
     const epoch = await this.#openAfter(connection, lastSequence);
     // The consumer is there already: a session that ends from now on is told by it, what ended before is read here.
     try {
-      await this.#loadRevocations(connection);
+      await this.#loadRevocations(connection, state);
       if (last !== null) await this.#loadRecent(connection, lastSequence);
       await this.#loadBroadcasts(connection, lastSequence);
     } catch (error) {
@@ -211,10 +211,11 @@ export class EventConsumer {
     };
   }
 
-  async #loadRevocations(connection: NatsConnection): Promise<void> {
+  async #loadRevocations(connection: NatsConnection, state: StreamState): Promise<void> {
     const { decoder, hub, reader, timers } = this.#options;
     const newest = await reader.findNewestRevocationAtLeader();
-    await loadRevocations(this.#opener(connection), decoder, newest, timers, (sessionId) => {
+    const { brokerTimeMs = timers.timeOfDay() } = state;
+    await loadRevocations(this.#opener(connection), decoder, { newest, brokerTimeMs }, timers, (sessionId) => {
       hub.revoke(sessionId);
     });
   }

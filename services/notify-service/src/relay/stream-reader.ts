@@ -24,6 +24,8 @@ export interface StreamState {
   /** The oldest position that is held; one past the newest when the stream is empty. */
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** When the broker said this, by its own clock, in milliseconds since 1970; not told by nats-server before 2.10. */
+  readonly brokerTimeMs?: number;
 }
 
 function toMessage(stored: StoredMsg | null): StreamMessage | null {
@@ -129,8 +131,13 @@ export class StreamReader {
   /** Asked of the leader. */
   getState(): Promise<StreamState> {
     return this.#ask('state', async ({ manager }) => {
-      const { created, state } = await manager.streams.info(EVENTS_STREAM_NAME);
-      return { createdAt: created, firstSequence: state.first_seq, lastSequence: state.last_seq };
+      const { created, state, ts } = await manager.streams.info(EVENTS_STREAM_NAME);
+      return {
+        createdAt: created,
+        firstSequence: state.first_seq,
+        lastSequence: state.last_seq,
+        ...(ts === undefined ? {} : { brokerTimeMs: Date.parse(ts) }),
+      };
     });
   }
 
