@@ -28,9 +28,9 @@ export interface OutboxRelayOptions {
   readonly duplicateWindowSeconds: number;
   /** The database takes a leader that it does not hear from for so long for gone, in seconds. */
   readonly leaderTimeoutSeconds: number;
+  readonly tracer: Tracer;
   readonly log: FastifyBaseLogger;
 }
-  readonly tracer: Tracer;
 
 /** Rows per round: enough to keep the broker busy, few enough to mark in one short UPDATE. */
 const BATCH_ROWS = 500;
@@ -168,20 +168,20 @@ export class OutboxRelay {
   async #store(publisher: EventPublisher, row: OutboxRow): Promise<void> {
     // For each row anew: a batch may take its time, and the process may have stood still in the middle of it.
     this.#assertLeading();
-    try {
-      await publisher.store(row);
     const span = this.#options.tracer.start('producer', parseTraceparent(row.traceparent));
     const endSpan = (isFailed: boolean): void => {
       const attributes = { 'messaging.system': 'nats', 'messaging.message.id': row.eventId, 'infrasignal.seq': row.seq };
       span.end(`publish ${row.type}`, { isFailed, attributes });
     };
+    try {
+      await publisher.store(row);
       this.stats.stored += 1;
+      endSpan(false);
     } catch (error) {
       this.stats.failed += 1;
-      endSpan(false);
+      endSpan(true);
       throw error;
     }
-      endSpan(true);
   }
 
   /** @throws when this instance is not sure to lead: what it has in hand may by now be another leader's */
