@@ -49,11 +49,12 @@ export class Victim {
     return this.#process.pid;
   }
 
-  async kill(): Promise<void> {
+  /** @param fault what it is called in the report, where it is more than a kill */
+  async kill(fault = 'killed'): Promise<void> {
     this.#noteUnexpectedEnd();
     this.isUp = false;
     this.isPaused = false;
-    this.#count('killed');
+    this.#count(fault);
     await this.#process.kill('SIGKILL');
   }
 

@@ -10,11 +10,11 @@ export interface ServiceMetricsOptions {
   readonly features: Pick<Features, 'breaches' | 'hashQueue' | 'loginAttempts' | 'securityLog' | 'sessions'>;
 }
 
-function registerOutbox({ metrics, outboxRelay, pool }: FastifyInstance): void {
+function registerOutbox({ metrics, outboxRelay, backgroundPool }: FastifyInstance): void {
   // Two metrics of one scrape, one query.
   let reading: Promise<OutboxBacklog> | null = null;
   const readOnce = async (): Promise<OutboxBacklog> => {
-    reading ??= readBacklog(pool).finally(() => {
+    reading ??= readBacklog(backgroundPool).finally(() => {
       reading = null;
     });
     return reading;
