@@ -110,8 +110,8 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
     streamReplicas: config.streamReplicas,
     duplicateWindowSeconds: config.duplicateWindowSeconds,
     leaderTimeoutSeconds: config.relayLeaderTimeoutSeconds,
-  });
     tracer,
+  });
   try {
     await registerFeatures(app, config);
   } catch (error) {

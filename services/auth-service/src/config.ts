@@ -10,8 +10,8 @@ import {
   secret,
   secrets,
   text,
-  url,
   tracingSettings,
+  url,
   type ConfigOf,
 } from '@infrasignal/service-kit';
 import { ACCESS_TOKEN_TTL_SECONDS_MAX, DUPLICATE_WINDOW_SECONDS, EVENT_RETENTION_SECONDS } from '@infrasignal/shared';
@@ -321,9 +321,9 @@ export const settings = {
     min: 1,
     max: 600,
   }),
+  ...tracingSettings,
   logLevel: oneOf('LOG_LEVEL', logLevels, { description: 'Least important level that is logged.', fallback: 'info' }),
 };
-  ...tracingSettings,
 
 export type AuthConfig = ConfigOf<typeof settings>;
 

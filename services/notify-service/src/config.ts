@@ -9,8 +9,8 @@ import {
   readConfig,
   secrets,
   text,
-  url,
   tracingSettings,
+  url,
   type ConfigOf,
   type SettingTable,
 } from '@infrasignal/service-kit';
@@ -67,9 +67,9 @@ export const settings = {
     min: 1,
     max: 5,
   }),
+  ...tracingSettings,
   logLevel: oneOf('LOG_LEVEL', logLevels, {
     description: 'The least severe log line that is written.',
-  ...tracingSettings,
     fallback: 'info',
   }),
   shutdownGraceSeconds: integer('SHUTDOWN_GRACE_SECONDS', {
