@@ -1,14 +1,14 @@
 // Loaded into auth-service (NODE_OPTIONS): the instance that publishes stands still (SIGSTOP) in the middle of its work,
 // at the moment whose name is that of a file in FAULT_STOP_DIRECTORY. The file is then called `stopped-<pid>`.
-// With FAULT_STOP_UNNOTICED it does not notice: its clock stood still as well, and whatever becomes of its lock, it goes
-// on believing that it holds it.
+// With FAULT_CLOCK_STANDS its clock stands still as well, as in a virtual machine that is suspended: to its eyes no time
+// has passed. With FAULT_LOCK_UNWATCHED it believes that it holds its lock, whatever becomes of it.
 import { existsSync, renameSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
 const directory = process.env.FAULT_STOP_DIRECTORY;
-const isUnnoticed = process.env.FAULT_STOP_UNNOTICED === 'true';
+const isLockUnwatched = process.env.FAULT_LOCK_UNWATCHED === 'true';
 const requireHere = createRequire(import.meta.url);
 const requireAsAuth = createRequire(requireHere.resolve('../../services/auth-service/package.json'));
 const { Client } = requireAsAuth('pg');
@@ -16,7 +16,7 @@ const { JetStreamClientImpl } = requireAsAuth('@nats-io/jetstream/internal');
 
 const now = performance.now.bind(performance);
 let stoppedMs = 0;
-if (isUnnoticed) performance.now = () => now() - stoppedMs;
+if (process.env.FAULT_CLOCK_STANDS === 'true') performance.now = () => now() - stoppedMs;
 
 function stopAt(moment) {
   const path = join(directory, moment);
@@ -43,9 +43,9 @@ Client.prototype.query = function (...args) {
     };
   }
   const answered = query.apply(this, args);
-  return isUnnoticed && isOfLock(this) && text === 'select 1' ? answered.catch(() => ({ rows: [] })) : answered;
+  return isLockUnwatched && isOfLock(this) && text === 'select 1' ? answered.catch(() => ({ rows: [] })) : answered;
 };
-if (isUnnoticed) {
+if (isLockUnwatched) {
   Client.prototype.on = function (event, listener) {
     return on.call(this, event, isOfLock(this) && ['end', 'error'].includes(event) ? () => undefined : listener);
   };
