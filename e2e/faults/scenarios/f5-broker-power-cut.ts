@@ -13,7 +13,7 @@ const UP_MS_MAX = { full: 1_500, short: 700 };
 const DOWN_MS_MAX = { full: 1_500, short: 300 };
 
 /** Of the kills that a short run is asked for. */
-const SHORT_CUTS = 3;
+const SHORT_CUTS = 2;
 
 /** By then a broker has a stream that it never had before, and half of what was to be brought back to it. */
 const FIRST_BOOT_MS = 1_000;

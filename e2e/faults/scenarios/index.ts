@@ -3,9 +3,11 @@ import { authKilled } from './f1-auth-killed.ts';
 import { authKilledAt } from './f1-auth-killed-at.ts';
 import { notifyKilled } from './f2-notify-killed.ts';
 import { brokerKilled } from './f3-broker-killed.ts';
-import { databaseKilled } from './f7-database-killed.ts';
 import { brokerAwayLong } from './f4-broker-away-long.ts';
+import { databaseKilled } from './f7-database-killed.ts';
 import { databaseSilent } from './f8-database-silent.ts';
+import { brokerPowerCut } from './f5-broker-power-cut.ts';
+import { databasePowerCut } from './f6-database-power-cut.ts';
 import { brokerStopped } from './f9-broker-stopped.ts';
 import { leaderStopped } from './f10-leader-stopped.ts';
 import { lateCommits } from './f12-late-commits.ts';
@@ -24,9 +26,11 @@ export const scenarios: readonly Scenario[] = [
   authKilledAt,
   notifyKilled,
   brokerKilled,
+  brokerAwayLong,
+  brokerPowerCut,
+  databasePowerCut,
   databaseKilled,
   databaseSilent,
-  brokerAwayLong,
   brokerStopped,
   leaderStopped,
   lateCommits,
