@@ -2,8 +2,14 @@ import { EVENTS_STREAM_NAME, parseEventSubject, type EventEnvelope } from '@infr
 import { readStream, type TestStack } from '@infrasignal/testkit';
 import type { StoredEvent, StoredUser, StreamEvent } from './checks/evidence.ts';
 
+/** What is read past the services. */
+export interface Asked {
+  readonly database: Pick<TestStack['database'], 'query'>;
+  readonly nats: Pick<TestStack['nats'], 'url'>;
+}
+
 /** Published rows are deleted after a while; the checks need every one there ever was. */
-export async function keepDeletedEvents(database: TestStack['database']): Promise<void> {
+export async function keepDeletedEvents(database: Asked['database']): Promise<void> {
   await database.query('create table deleted_outbox as select * from outbox with no data');
   await database.query(`
     create function keep_deleted_event() returns trigger language plpgsql
@@ -14,7 +20,7 @@ export async function keepDeletedEvents(database: TestStack['database']): Promis
 }
 
 /** What the system holds: the tables and the stream, read past the services. */
-export async function takeSnapshot({ database, nats }: Pick<TestStack, 'database' | 'nats'>): Promise<{
+export async function takeSnapshot({ database, nats }: Asked): Promise<{
   users: StoredUser[];
   outbox: StoredEvent[];
   stream: StreamEvent[];

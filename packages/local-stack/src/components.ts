@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { forServices, type Environment } from './environment.ts';
 import { startManagedProcess, type ManagedProcess } from './managed-process.ts';
-import { startNatsServer } from './nats-server.ts';
+import { startNatsServer, type NatsClusterPlace } from './nats-server.ts';
 import { startPostgres } from './postgres.ts';
 import { StackError } from './stack-error.ts';
 import { PROJECT_ROOT, type StatePaths } from './state-paths.mjs';
@@ -15,8 +15,13 @@ export interface StackPlan {
   paths: StatePaths;
   /** The user's environment and `.env`. */
   environment: Environment;
-  /** As TCP ports of 127.0.0.1; the same over every restart. */
-  ports: { postgres: number; nats: number; auth: number; notify: number };
+  /** As TCP ports of 127.0.0.1; the same over every restart. Of what there are several, one for each. */
+  ports: {
+    postgres: number;
+    nats: readonly NatsPorts[];
+    auth: readonly number[];
+    notify: readonly number[];
+  };
   gatewayPort: number;
   databaseDirectory: string;
   databasePassword: string;
@@ -25,6 +30,12 @@ export interface StackPlan {
   isDatabaseDurable: boolean;
   /** Entry files of the services. */
   entries: { auth: string; notify: string };
+}
+
+export interface NatsPorts {
+  readonly client: number;
+  /** For the other servers of the cluster, and to see how it is; null: a server for itself. */
+  readonly cluster: { readonly route: number; readonly monitor: number } | null;
 }
 
 export const DATABASE_NAME = 'infrasignal';
@@ -64,15 +75,26 @@ export function postgresComponent(plan: StackPlan, onLeftover: () => void): Comp
   };
 }
 
-export function natsComponent(plan: StackPlan, binary: string): Component {
+/** `auth-service`; of several, `auth-service-1` and so on. */
+export function nameOf(name: string, index: number, count: number): string {
+  return count === 1 ? name : `${name}-${index + 1}`;
+}
+
+export function natsComponent(plan: StackPlan, binary: string, index: number): Component {
+  const all = plan.ports.nats;
+  const { client, cluster } = itemAt(all, index);
+  const name = nameOf('nats-server', index, all.length);
+  const storeDirectory = cluster === null ? plan.paths.nats : join(plan.paths.nats, `n${index + 1}`);
   return {
-    name: 'nats-server',
-    marker: plan.paths.nats,
+    name,
+    marker: storeDirectory,
     start: async (abortSignal) => {
       const server = await startNatsServer({
-        storeDirectory: plan.paths.nats,
-        port: plan.ports.nats,
-        logPath: logPathOf(plan.paths, 'nats-server'),
+        storeDirectory,
+        port: client,
+        monitorPort: cluster?.monitor,
+        cluster: cluster === null ? undefined : toPlace(all, index, cluster.route),
+        logPath: logPathOf(plan.paths, name),
         binary,
         abortSignal,
       });
@@ -81,10 +103,23 @@ export function natsComponent(plan: StackPlan, binary: string): Component {
   };
 }
 
-export function authComponent(plan: StackPlan): Component {
+function toPlace(all: readonly NatsPorts[], index: number, routePort: number): NatsClusterPlace {
+  const routePorts = all.flatMap(({ cluster }) => (cluster === null ? [] : [cluster.route]));
+  return { serverName: `n${index + 1}`, routePort, routePorts };
+}
+
+/** One of a list that is known to be long enough. */
+function itemAt<Item>(items: readonly Item[], index: number): Item {
+  const item = items[index];
+  if (item === undefined) throw new RangeError(`there is no number ${index}`);
+  return item;
+}
+
+export function authComponent(plan: StackPlan, index: number): Component {
   const { ports, databasePassword } = plan;
   const user = `infrasignal:${encodeURIComponent(databasePassword)}`;
-  return serviceComponent(plan, 'auth-service', plan.entries.auth, ports.auth, {
+  const name = nameOf('auth-service', index, ports.auth.length);
+  return serviceComponent(plan, name, plan.entries.auth, itemAt(ports.auth, index), {
     DATABASE_URL: `postgres://${user}@127.0.0.1:${ports.postgres}/${DATABASE_NAME}`,
     SECRET_KEY: plan.secretKey,
     // Node reads it before the service runs. With its default of four, two hashes at once are the most there can be,
@@ -93,10 +128,11 @@ export function authComponent(plan: StackPlan): Component {
   });
 }
 
-export function notifyComponent(plan: StackPlan): Component {
+export function notifyComponent(plan: StackPlan, index: number): Component {
   const { ports, gatewayPort } = plan;
-  return serviceComponent(plan, 'notify-service', plan.entries.notify, ports.notify, {
-    JWKS_URL: `http://127.0.0.1:${ports.auth}/.well-known/jwks.json`,
+  const name = nameOf('notify-service', index, ports.notify.length);
+  return serviceComponent(plan, name, plan.entries.notify, itemAt(ports.notify, index), {
+    JWKS_URL: `http://127.0.0.1:${itemAt(ports.auth, index % ports.auth.length)}/.well-known/jwks.json`,
     ALLOWED_ORIGINS:
       plan.environment.ALLOWED_ORIGINS ??
       ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${gatewayPort}`).join(','),
@@ -128,7 +164,8 @@ function serviceComponent(
           ...forServices(plan.environment),
           HOST: '127.0.0.1',
           PORT: String(port),
-          NATS_URL: `nats://127.0.0.1:${plan.ports.nats}`,
+          NATS_URL: plan.ports.nats.map(({ client }) => `nats://127.0.0.1:${client}`).join(','),
+          ...(plan.ports.nats.length > 1 ? { STREAM_REPLICAS: String(plan.ports.nats.length) } : {}),
           // The gateway is the one hop in front; it replaces what clients claim.
           TRUST_PROXY: '1',
           ...settings,

@@ -8,13 +8,14 @@ import { describePortOwner } from './port-owner.ts';
 import { errorCode, errorText, StackError } from './stack-error.ts';
 import { PROJECT_ROOT } from './state-paths.mjs';
 import { serveStaticFiles } from './static-files.ts';
+import { UpstreamPool } from './upstream-pool.ts';
 
 export interface StartGatewayOptions {
   /** The same port on 127.0.0.1 and, where the machine has it, on ::1. Zero picks a free one. */
   port: number;
-  /** Where auth-service listens, for instance `http://127.0.0.1:8001`. */
-  authUrl: string;
-  notifyUrl: string;
+  /** Where auth-service listens, for instance `http://127.0.0.1:8001`; of several instances, each. */
+  authUrl: string | readonly string[];
+  notifyUrl: string | readonly string[];
   /** Folder of the web page; default `packages/web/public`. */
   webRoot?: string;
   /** Told in one line whenever a service could not be reached or failed to answer. */
@@ -64,14 +65,18 @@ const PORT_ATTEMPTS = 10;
  */
 export async function startGateway(options: StartGatewayOptions): Promise<RunningGateway> {
   const proxy = createGatewayProxy(options.onTrouble ?? (() => undefined));
+  const upstreams: Upstreams = {
+    auth: new UpstreamPool([options.authUrl].flat()),
+    notify: new UpstreamPool([options.notifyUrl].flat()),
+  };
   for (let attempt = 1; ; attempt += 1) {
-    const first = createGatewayServer(options, proxy);
+    const first = createGatewayServer(options, proxy, upstreams);
     await listen(first, '127.0.0.1', options.port);
     const { port } = first.address() as AddressInfo;
-    const second = createGatewayServer(options, proxy);
+    const second = createGatewayServer(options, proxy, upstreams);
     try {
       const hasSecond = await listenIfAddressExists(second, '::1', port);
-      return toRunning(proxy, hasSecond ? [first, second] : [first], port);
+      return toRunning(proxy, upstreams, hasSecond ? [first, second] : [first], port);
     } catch (error) {
       first.close();
       if (options.port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -79,9 +84,13 @@ export async function startGateway(options: StartGatewayOptions): Promise<Runnin
   }
 }
 
-function createGatewayServer(options: StartGatewayOptions, proxy: GatewayProxy): Server {
+interface Upstreams {
+  readonly auth: UpstreamPool;
+  readonly notify: UpstreamPool;
+}
+
+function createGatewayServer(options: StartGatewayOptions, proxy: GatewayProxy, upstreams: Upstreams): Server {
   const serveFile = serveStaticFiles(options.webRoot ?? join(PROJECT_ROOT, 'packages/web/public'));
-  const upstreams = { auth: options.authUrl, notify: options.notifyUrl };
   const server = createServer({
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -94,7 +103,7 @@ function createGatewayServer(options: StartGatewayOptions, proxy: GatewayProxy):
     const target = findTarget(request.method ?? '', request.url ?? '');
     if (target === 'invalid') answerProblem(request, response, gatewayErrors.invalid_request_target);
     else if (target === 'web') serveFile(request, response).catch(() => response.destroy());
-    else proxy.forwardRequest(request, response, upstreams[target]);
+    else proxy.forwardRequest(request, response, upstreams[target].pick());
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => undefined); // a client that vanishes; `close` follows
@@ -105,7 +114,7 @@ function createGatewayServer(options: StartGatewayOptions, proxy: GatewayProxy):
     const target = findTarget(request.method ?? '', request.url ?? '');
     if (target === 'invalid') answerProblemOnSocket(request, socket, gatewayErrors.invalid_request_target);
     else if (target === 'web') ignoreUpgrade(server, request, socket, head);
-    else proxy.forwardUpgrade(request, socket, head, upstreams[target]);
+    else proxy.forwardUpgrade(request, socket, head, upstreams[target].pick());
   });
   return server;
 }
@@ -177,7 +186,12 @@ export function portForbidden(port: number, cause?: unknown): StackError {
   );
 }
 
-function toRunning(proxy: GatewayProxy, servers: readonly Server[], port: number): RunningGateway {
+function toRunning(
+  proxy: GatewayProxy,
+  upstreams: Upstreams,
+  servers: readonly Server[],
+  port: number,
+): RunningGateway {
   const addresses = servers.map((server) => (server.address() as AddressInfo).address);
   const stopAccepting = (): void => {
     for (const server of servers) server.close();
@@ -194,6 +208,8 @@ function toRunning(proxy: GatewayProxy, servers: readonly Server[], port: number
       );
       for (const server of servers) server.closeAllConnections();
       proxy.close();
+      upstreams.auth.close();
+      upstreams.notify.close();
       await Promise.all(closed);
     },
   };

@@ -27,6 +27,7 @@ export function renderReadyBlock(stack: RunningStack, environment: Environment):
     '',
     ...tryIt.map((line) => `  ${line}`),
     '',
+    ...renderPlaces(stack),
     `  State   ${describeState(stack)}`,
     `  Logs    ${shorten(stack.paths.logs)}/*.log   (or start with: npm start -- --verbose)`,
     '  Stop    Ctrl-C',
@@ -38,6 +39,13 @@ export function renderReadyBlock(stack: RunningStack, environment: Environment):
 export function resetCommand(stateDirectory: string): string {
   if (stateDirectory === DEFAULT_STATE_DIRECTORY) return 'npm run reset';
   return `npm run reset -- --state ${stateDirectory}`;
+}
+
+/** What runs where, if there are several of anything. */
+function renderPlaces({ places }: RunningStack): string[] {
+  if (!places.some(({ name }) => name.endsWith('-2'))) return [];
+  const width = Math.max(...places.map(({ name }) => name.length));
+  return places.map(({ name, address }, at) => `  ${at === 0 ? 'Runs' : '    '}    ${name.padEnd(width)}  ${address}`);
 }
 
 function describeState({ paths, databaseDirectory }: RunningStack): string {

@@ -6,7 +6,7 @@ import { watchNpm } from './parent-watch.ts';
 import { renderReadyBlock, resetCommand } from './ready-block.ts';
 import { startStack, type RunningStack, type StackOptions } from './stack.ts';
 import { errorText, StackError } from './stack-error.ts';
-import { DEFAULT_STATE_DIRECTORY, PROJECT_ROOT } from './state-paths.mjs';
+import { CLUSTER_STATE_DIRECTORY, DEFAULT_STATE_DIRECTORY, PROJECT_ROOT } from './state-paths.mjs';
 import { TerminalReport } from './terminal-report.ts';
 
 const HELP = `Starts infraSignal on this machine: PostgreSQL, nats-server, auth-service, notify-service, gateway.
@@ -14,6 +14,7 @@ const HELP = `Starts infraSignal on this machine: PostgreSQL, nats-server, auth-
   npm start                      http://localhost:8000
   npm start -- --port 8080       another port (or PORT in the environment or in .env)
   npm start -- --verbose         shows the logs of all parts
+  npm start -- --cluster         three NATS servers and two of each service; state in .infrasignal-cluster
   npm start -- --state DIR       keeps the state in another folder than .infrasignal
   npm start -- --help
 
@@ -59,6 +60,7 @@ export async function runStackCommand(
 interface Settings {
   port: number;
   stateDirectory: string;
+  isCluster: boolean;
   isVerbose: boolean;
   environment: Environment;
 }
@@ -67,10 +69,13 @@ function parseArguments(args: readonly string[], realEnvironment: Environment): 
   const environment = readEnvironment(join(PROJECT_ROOT, '.env'), realEnvironment);
   const { values } = readFlags(args);
   if (values.help === true) return 'help';
+  const isCluster = values.cluster === true;
+  const defaultDirectory = isCluster ? CLUSTER_STATE_DIRECTORY : DEFAULT_STATE_DIRECTORY;
   return {
     environment,
     isVerbose: values.verbose === true,
-    stateDirectory: values.state === undefined ? DEFAULT_STATE_DIRECTORY : resolve(values.state),
+    isCluster,
+    stateDirectory: values.state === undefined ? defaultDirectory : resolve(values.state),
     port: values.port === undefined ? (readPort(environment, 'PORT') ?? DEFAULT_PORT) : parsePort(values.port, '--port'),
   };
 }
@@ -89,6 +94,7 @@ function parseFlags(args: readonly string[]) {
     options: {
       port: { type: 'string', short: 'p' },
       verbose: { type: 'boolean', short: 'v' },
+      cluster: { type: 'boolean' },
       state: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },

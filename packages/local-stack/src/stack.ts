@@ -1,12 +1,14 @@
-import { appendFileSync, chmodSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   authComponent,
   checkEntry,
   logPathOf,
+  nameOf,
   natsComponent,
   notifyComponent,
   postgresComponent,
+  type NatsPorts,
   type StackPlan,
 } from './components.ts';
 import { readPort, type Environment } from './environment.ts';
@@ -15,6 +17,7 @@ import { tryLockFile, type LockFile } from './lock-file.ts';
 import { boundLogs, rotateLog } from './log-files.ts';
 import type { ManagedProcess } from './managed-process.ts';
 import { findNatsBinary } from './nats-binary.ts';
+import { waitForNatsCluster } from './nats-server.ts';
 import { checkPort, findFreePort } from './ports.ts';
 import { resolvePostgresAccount } from './postgres-account.ts';
 import { endLeftovers, writeLedger, type LedgerEntry } from './process-ledger.ts';
@@ -35,6 +38,8 @@ export interface StackReporter {
 export interface StackOptions {
   port: number;
   stateDirectory: string;
+  /** Three NATS servers and two instances of each service in place of one of each. Default false. */
+  isCluster?: boolean;
   /** The real environment over `.env`. */
   environment: Environment;
   reporter: StackReporter;
@@ -49,11 +54,18 @@ export interface StackOptions {
   isDatabaseDurable?: boolean;
 }
 
+export interface StackPlace {
+  readonly name: string;
+  readonly address: string;
+}
+
 export interface RunningStack {
   readonly url: string;
   readonly paths: StatePaths;
   readonly databaseDirectory: string;
   readonly logPaths: readonly string[];
+  /** Where each part listens, in the order of their start, for instance `nats-server-1` and `127.0.0.1:4222`. */
+  readonly places: readonly StackPlace[];
   /** Resolves with the reason if the stack cannot go on; `stop` is still to be called. */
   readonly failed: Promise<StackError>;
   /** Ends everything in order: gateway, notify-service, auth-service, nats-server, PostgreSQL. */
@@ -61,6 +73,10 @@ export interface RunningStack {
   /** Ends every child at once. */
   kill(): Promise<void>;
 }
+
+// The fewest that can lose one and go on; and the fewest between which something can be moved.
+const CLUSTER_NATS_SERVERS = 3;
+const CLUSTER_INSTANCES = 2;
 
 // PostgreSQL and JetStream each write files of 16 MB and more ahead of need.
 const MINIMUM_FREE_BYTES = 500_000_000;
@@ -92,6 +108,7 @@ class Stack implements RunningStack {
   readonly paths: StatePaths;
   readonly failed: Promise<StackError>;
   logPaths: string[] = [];
+  places: StackPlace[] = [];
   databaseDirectory = '';
   readonly #options: StackOptions;
   readonly #lock: LockFile;
@@ -122,25 +139,23 @@ class Stack implements RunningStack {
     await this.#checkMachine();
     const plan = await this.#makePlan();
     this.databaseDirectory = plan.databaseDirectory;
+    this.places = listPlaces(plan);
     this.#prepareLogs();
     const onLeftover = (): void => {
       reporter.note('ended a PostgreSQL that an earlier run had left behind');
     };
     await inParallel([
       () => this.#startComponent('PostgreSQL', postgresComponent(plan, onLeftover), this.#servers),
-      async () => {
-        const binary = await this.#findNatsServer();
-        await this.#startComponent('nats-server', natsComponent(plan, binary), this.#servers);
-      },
+      () => this.#startNats(plan),
     ]);
-    await this.#startComponent('auth-service and migrations', authComponent(plan), this.#services);
-    await this.#startComponent('notify-service', notifyComponent(plan), this.#services);
+    await this.#startInstances('auth-service and migrations', plan.ports.auth, (index) => authComponent(plan, index));
+    await this.#startInstances('notify-service', plan.ports.notify, (index) => notifyComponent(plan, index));
     abortSignal.throwIfAborted();
     this.#gateway = await reporter.step('gateway and web page', () =>
       startGateway({
         port,
-        authUrl: `http://127.0.0.1:${plan.ports.auth}`,
-        notifyUrl: `http://127.0.0.1:${plan.ports.notify}`,
+        authUrl: plan.ports.auth.map(toUrl),
+        notifyUrl: plan.ports.notify.map(toUrl),
         onTrouble: (line) => {
           appendFileSync(logPathOf(this.paths, 'gateway'), `${new Date().toISOString()} ${line}\n`);
         },
@@ -175,12 +190,39 @@ class Stack implements RunningStack {
     this.#lock.release();
   }
 
+  async #startNats(plan: StackPlan): Promise<void> {
+    const { reporter, abortSignal } = this.#options;
+    const binary = await this.#findNatsServer();
+    const { nats } = plan.ports;
+    const start = (index: number): Promise<void> => {
+      const component = natsComponent(plan, binary, index);
+      return this.#startComponent(component.name, component, this.#servers);
+    };
+    await inParallel(nats.map((_, index) => () => start(index)));
+    const monitors = nats.flatMap(({ cluster }) => (cluster === null ? [] : [cluster.monitor]));
+    if (monitors.length === 0) return;
+    await reporter.step('NATS cluster', () => waitForNatsCluster(monitors, abortSignal));
+  }
+
+  /** One after the other: the first does what is to be done once. */
+  async #startInstances(
+    title: string,
+    ports: readonly number[],
+    make: (index: number) => Component,
+  ): Promise<void> {
+    for (const index of ports.keys()) {
+      const component = make(index);
+      await this.#startComponent(ports.length === 1 ? title : component.name, component, this.#services);
+    }
+  }
+
   /** Everything that can be known to be wrong before the first child is started. */
   async #checkMachine(): Promise<void> {
     const { port, minimumFreeBytes = MINIMUM_FREE_BYTES, reporter, entries } = this.#options;
     for (const entry of Object.values(entries ?? DEFAULT_ENTRIES)) checkEntry(entry);
     await ensurePortIsFree(port);
     checkFreeSpace(this.paths.directory, minimumFreeBytes);
+    checkKindOfState(this.paths, this.#options.isCluster ?? false);
     const leftovers = await endLeftovers(this.paths.ledger);
     if (leftovers.length > 0) reporter.note(`ended what an earlier run had left behind: ${leftovers.join(', ')}`);
   }
@@ -216,17 +258,33 @@ class Stack implements RunningStack {
       secretKey: givenKey === '' ? keepSecret(this.paths, 'secret-key', SECRET_BYTES) : givenKey,
       isDatabaseDurable: this.#options.isDatabaseDurable ?? true,
       entries,
-      ports: {
-        postgres: readPort(environment, 'POSTGRES_PORT') ?? (await findFreePort()),
-        nats: readPort(environment, 'NATS_PORT') ?? (await findFreePort()),
-        auth: readPort(environment, 'AUTH_SERVICE_PORT') ?? (await findFreePort()),
-        notify: readPort(environment, 'NOTIFY_SERVICE_PORT') ?? (await findFreePort()),
-      },
+      ports: await this.#choosePorts(),
+    };
+  }
+
+  /** Ports that were asked for are those of the first of each. */
+  async #choosePorts(): Promise<StackPlan['ports']> {
+    const { environment, isCluster = false } = this.#options;
+    const choose = async (name: string, count: number): Promise<number[]> => {
+      const others = Array.from({ length: count - 1 }, () => findFreePort());
+      return [readPort(environment, name) ?? (await findFreePort()), ...(await Promise.all(others))];
+    };
+    const instances = isCluster ? CLUSTER_INSTANCES : 1;
+    const toNats = async (client: number): Promise<NatsPorts> => ({
+      client,
+      cluster: isCluster ? { route: await findFreePort(), monitor: await findFreePort() } : null,
+    });
+    const clients = await choose('NATS_PORT', isCluster ? CLUSTER_NATS_SERVERS : 1);
+    return {
+      postgres: readPort(environment, 'POSTGRES_PORT') ?? (await findFreePort()),
+      nats: await Promise.all(clients.map(toNats)),
+      auth: await choose('AUTH_SERVICE_PORT', instances),
+      notify: await choose('NOTIFY_SERVICE_PORT', instances),
     };
   }
 
   #prepareLogs(): void {
-    const names = ['postgres', 'nats-server', 'auth-service', 'notify-service', 'gateway'];
+    const names = [...this.places.map(({ name }) => name), 'gateway'];
     this.logPaths = names.map((name) => logPathOf(this.paths, name));
     for (const path of this.logPaths) rotateLog(path);
     this.#endLogBounds = boundLogs(this.logPaths);
@@ -264,6 +322,29 @@ class Stack implements RunningStack {
     }
     writeLedger(this.paths.ledger, [...this.#ledger.values()]);
   }
+}
+
+function toUrl(port: number): string {
+  return `http://127.0.0.1:${port}`;
+}
+
+function listPlaces({ ports }: StackPlan): StackPlace[] {
+  const listAll = (name: string, all: readonly number[]): StackPlace[] =>
+    all.map((port, index) => ({ name: nameOf(name, index, all.length), address: `127.0.0.1:${port}` }));
+  return [
+    ...listAll('postgres', [ports.postgres]),
+    ...listAll('nats-server', ports.nats.map(({ client }) => client)),
+    ...listAll('auth-service', ports.auth),
+    ...listAll('notify-service', ports.notify),
+  ];
+}
+
+/** The events of one server are not found by three, nor the other way round; the accounts would have no past. */
+function checkKindOfState({ directory, nats }: StatePaths, isCluster: boolean): void {
+  const other = join(nats, isCluster ? 'jetstream' : 'n1');
+  if (!existsSync(other)) return;
+  const kind = isCluster ? 'a single NATS server' : 'a NATS cluster (--cluster)';
+  throw new StackError(`${directory} holds the state of ${kind}`, 'Name another folder with --state, or reset this one.');
 }
 
 const DEFAULT_ENTRIES = {

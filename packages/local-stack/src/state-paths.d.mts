@@ -4,6 +4,9 @@ export const PROJECT_ROOT: string;
 /** `.infrasignal` in the root of the clone. */
 export const DEFAULT_STATE_DIRECTORY: string;
 
+/** `.infrasignal-cluster` in the root of the clone: what one NATS server has stored, three would not find. */
+export const CLUSTER_STATE_DIRECTORY: string;
+
 /**
  * What was downloaded and can be downloaded again (pnpm, the nats-server binary). It lies beside the other
  * downloaded things, so that `npm run reset`, which removes data, leaves it, and `rm -rf node_modules` does not.

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 export const PROJECT_ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 export const DEFAULT_STATE_DIRECTORY = join(PROJECT_ROOT, '.infrasignal');
+export const CLUSTER_STATE_DIRECTORY = join(PROJECT_ROOT, '.infrasignal-cluster');
 export const TOOLS_DIRECTORY = join(PROJECT_ROOT, 'node_modules/.cache/infrasignal');
 export const SHARED_CACHE_DIRECTORY = '/var/cache/infrasignal';
 export const SHARED_STATE_DIRECTORY = '/var/lib/infrasignal';
