@@ -10,6 +10,7 @@ import { brokerPowerCut } from './f5-broker-power-cut.ts';
 import { databasePowerCut } from './f6-database-power-cut.ts';
 import { brokerStopped } from './f9-broker-stopped.ts';
 import { leaderStopped } from './f10-leader-stopped.ts';
+import { diskFull } from './f11-disk-full.ts';
 import { lateCommits } from './f12-late-commits.ts';
 import { slowReader } from './f13-slow-reader.ts';
 import { halfOpen } from './f14-half-open.ts';
@@ -33,6 +34,7 @@ export const scenarios: readonly Scenario[] = [
   databaseSilent,
   brokerStopped,
   leaderStopped,
+  diskFull,
   lateCommits,
   slowReader,
   halfOpen,
