@@ -1,5 +1,5 @@
-// What the tests need from the distribution: a browser for the web page, and the Python libraries that the inherited
-// example was written with.
+// What the tests need from the distribution: a browser for the web page, the Python libraries that the inherited
+// example was written with, and what makes the disks whose power is cut.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { say, ScriptError } from './console.mjs';
@@ -11,6 +11,7 @@ const NEEDED = [
   { package: 'chromium', isThere: () => existsSync('/usr/bin/chromium') && runs('/usr/bin/chromium', ['--version']) },
   { package: 'python3-requests', isThere: () => runs(PYTHON, ['-c', 'import requests']) },
   { package: 'python3-websockets', isThere: () => runs(PYTHON, ['-c', 'import websockets']) },
+  { package: 'e2fsprogs', isThere: () => existsSync('/usr/sbin/mkfs.ext4') || existsSync('/sbin/mkfs.ext4') },
 ];
 
 /** Installs what is missing when this is root on Debian or Ubuntu; otherwise says what to install. */
