@@ -27,6 +27,7 @@ import {
   revokeServiceClient,
   rotateServiceClient,
 } from './service-client-commands.ts';
+import { outboxReconcile } from './reconcile-command.ts';
 import { streamStatus } from './stream-commands.ts';
 import {
   deleteUser,
@@ -54,6 +55,7 @@ const commands: readonly Command[] = [
   showScopes,
   outboxStatus,
   outboxReplay,
+  outboxReconcile,
   streamStatus,
   importDjango,
   createServiceClient,
