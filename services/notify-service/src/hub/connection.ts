@@ -32,6 +32,22 @@ export interface ConnectionOptions {
   readonly onGone?: (connection: Connection) => void;
 }
 
+/** What a joining connection is let in with. */
+export interface Admission {
+  /** Written before anything else. */
+  readonly greeting: Frame;
+  /** Where it stands before the replay; 0 if unknown, and on the feed of everything. */
+  readonly seq: number;
+  /** The broadcast that it has before the replay; at least that of its registration on the feed of everything. */
+  readonly broadcastSeq: number;
+  /** What it missed, in order. */
+  readonly replay: readonly HubEvent[];
+  /** The newest `seq` it has after the replay; null: unknown, or the feed of everything. */
+  readonly lastSeq: number | null;
+  /** On the feed of everything: the position up to which it has seen the log, which may be ahead of this node. */
+  readonly seenThrough: number;
+}
+
 /** One socket as the hub sees it. Only the hub changes it. */
 export class Connection {
   readonly audience: Audience;

@@ -1,7 +1,7 @@
 import { closeCodes, type CloseCode, type StreamPosition } from '@infrasignal/shared';
 import { BroadcastFanOut } from './broadcast-fan-out.ts';
 import { BroadcastLog, type BroadcastLogLimits } from './broadcast-log.ts';
-import { Connection, type ConnectionOptions, type Expiry } from './connection.ts';
+import { Connection, type Admission, type ConnectionOptions, type Expiry } from './connection.ts';
 import { ConnectionIndex } from './connection-index.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
 import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
@@ -35,22 +35,6 @@ export interface HubOptions {
   readonly revocationLifeMs: number;
   /** Told when things were done that should be done soon. */
   readonly timings?: HubTimings;
-}
-
-/** What a joining connection is let in with. */
-export interface Admission {
-  /** Written before anything else. */
-  readonly greeting: Frame;
-  /** Where it stands before the replay; 0 if unknown, and on the feed of everything. */
-  readonly seq: number;
-  /** The broadcast that it has before the replay; at least that of its registration on the feed of everything. */
-  readonly broadcastSeq: number;
-  /** What it missed, in order. */
-  readonly replay: readonly HubEvent[];
-  /** The newest `seq` it has after the replay; null: unknown, or the feed of everything. */
-  readonly lastSeq: number | null;
-  /** On the feed of everything: the position up to which it has seen the log, which may be ahead of this node. */
-  readonly seenThrough: number;
 }
 
 /** Every open socket of this node, and who gets what. README.md beside this file says what it promises. */
@@ -102,8 +86,13 @@ export class Hub {
     return this.#newest.find(userId);
   }
 
-  /** Notes a user's newest event that was found in the part of the log that this node has behind it. */
+  /** Notes a user's newest event as the broker told it, of the part of the log that this node has behind it. */
   learnNewest(userId: number, seq: number, position: StreamPosition): void {
+    this.#newest.learn(userId, seq, position);
+  }
+
+  /** Notes an event from before this node took anybody in: nobody is told of it any more. */
+  recallNewest(userId: number, seq: number, position: StreamPosition): void {
     this.#newest.advance(userId, seq, position);
   }
 
@@ -242,6 +231,7 @@ export class Hub {
   /** Positions mean something else from now on. Joins in flight, and places ahead of this node, start over. */
   logChanged(): void {
     this.broadcasts.logChanged();
+    this.#newest.forgetLearned();
     for (const connection of this.#index.all) {
       const isAhead = connection.seenThrough > this.#newestPosition;
       connection.seenThrough = 0;

@@ -1,5 +1,7 @@
 import type { StreamPosition } from '@infrasignal/shared';
 
+type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
 /** The newest event of one user that passed through this node. */
 export interface NewestSequence {
   readonly seq: number;
@@ -17,7 +19,12 @@ export interface NewestSequence {
  * users with an event in the ten minutes that the outbox publishes again.
  */
 export class NewestSequences {
-  readonly #byUser = new Map<number, { -readonly [Key in keyof NewestSequence]: NewestSequence[Key] }>();
+  readonly #byUser = new Map<number, Writable<NewestSequence>>();
+  /**
+   * What the broker told. It counts for who asks and for nothing else: while the log is changing it may be of the new
+   * one, and what this node has yet to read there must not be taken for a repetition.
+   */
+  readonly #learned = new Map<number, Writable<NewestSequence>>();
   readonly #usersMax: number;
 
   constructor(usersMax: number) {
@@ -29,7 +36,9 @@ export class NewestSequences {
   }
 
   find(userId: number): NewestSequence | null {
-    return this.#byUser.get(userId) ?? null;
+    const read = this.#byUser.get(userId);
+    const learned = this.#learned.get(userId);
+    return (learned !== undefined && learned.seq > (read?.seq ?? 0) ? learned : read) ?? null;
   }
 
   /** Notes an event. False when this one, or a later one of its user, was seen before. */
@@ -39,18 +48,32 @@ export class NewestSequences {
     // A Map keeps the order of insertion: taken out and put back, the user is the last to be forgotten.
     if (known !== undefined) this.#byUser.delete(userId);
     this.#byUser.set(userId, { seq, position, skipped: 0 });
-    if (this.#byUser.size > this.#usersMax) {
-      for (const oldest of this.#byUser.keys()) {
-        this.#byUser.delete(oldest);
-        break;
-      }
-    }
+    forgetOldest(this.#byUser, this.#usersMax);
     return true;
+  }
+
+  /** Notes what the broker told of a user. */
+  learn(userId: number, seq: number, position: StreamPosition): void {
+    if (seq <= (this.find(userId)?.seq ?? 0)) return;
+    this.#learned.set(userId, { seq, position, skipped: 0 });
+    forgetOldest(this.#learned, this.#usersMax);
+  }
+
+  /** The log is another one: what was learned may be of either. */
+  forgetLearned(): void {
+    this.#learned.clear();
   }
 
   /** Notes a message of a user that is no event. */
   skip(userId: number): void {
-    const known = this.#byUser.get(userId);
-    if (known !== undefined) known.skipped += 1;
+    for (const known of [this.#byUser.get(userId), this.#learned.get(userId)]) if (known !== undefined) known.skipped += 1;
+  }
+}
+
+function forgetOldest(byUser: Map<number, unknown>, usersMax: number): void {
+  if (byUser.size <= usersMax) return;
+  for (const oldest of byUser.keys()) {
+    byUser.delete(oldest);
+    return;
   }
 }
