@@ -84,9 +84,16 @@ export class TestDisk {
     mkdirSync(options.mountPoint, { recursive: true });
     guardMount(options.mountPoint);
     t.teardown(async () => {
-      disk.free();
-      await disk.#unmount();
-      forgetMount(options.mountPoint);
+      try {
+        disk.free();
+        await disk.#unmount();
+      } catch (error) {
+        // Whatever went wrong: the mount goes with the last process that still works on it.
+        await run('umount', ['--lazy', options.mountPoint]).catch(() => undefined);
+        throw error;
+      } finally {
+        forgetMount(options.mountPoint);
+      }
     });
     await disk.#mountNew();
     return disk;
