@@ -74,14 +74,14 @@ async function choose({ run, cluster }: Scene, role: Role, random: () => number)
   return { name: node.name, victim };
 }
 
-/** Waits until nodes other than this one lead the stream and the cluster. @returns how long that took */
-async function waitForLeaders({ cluster }: Scene, without: string): Promise<number> {
+/** Waits until nodes, but not this one, lead the stream and the cluster. @returns how long that took */
+async function waitForLeaders({ cluster }: Scene, without: string | null): Promise<number> {
   const startedAt = performance.now();
   const haveOthers = async (): Promise<boolean> => {
     const leaders = await Promise.all([cluster.findStreamLeader(EVENTS_STREAM_NAME), cluster.findMetaLeader()]);
     return leaders.every((leader) => leader !== null && leader.name !== without);
   };
-  const description = `a leader in place of ${without}`;
+  const description = 'the stream and the cluster to have leaders';
   await waitFor(haveOthers, { timeoutMs: ELECTION_LIMIT_MS, intervalMs: 50, description });
   return Math.round(performance.now() - startedAt);
 }
@@ -104,7 +104,7 @@ async function killOne(scene: Scene, role: Role, { random, progress }: ScenarioC
 
 async function pauseOne(scene: Scene, role: Role, context: ScenarioContext, pauseMsMax: number): Promise<void> {
   const { random, progress } = context;
-  const { run, cluster } = scene;
+  const { run } = scene;
   await sleep(random() * FLOW_MS_MAX);
   const { name, victim } = await choose(scene, role, random);
   const pauseMs = Math.round(random() * pauseMsMax);
@@ -112,7 +112,7 @@ async function pauseOne(scene: Scene, role: Role, context: ScenarioContext, paus
   await sleep(pauseMs);
   await victim.resume();
   progress(`${role} (${name}) stood still for ${pauseMs} ms`);
-  await cluster.waitUntilHealthy();
+  await waitForLeaders(scene, null);
   await run.measureRecovery();
 }
 

@@ -1,5 +1,5 @@
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 export interface ReadStreamOptions {
   /** URL of the broker; of a cluster, several, comma-separated. */
@@ -22,34 +22,51 @@ export interface StreamMessage<Data = unknown> {
   data: Data;
 }
 
+/** Consumers, one after the other: in a cluster one lives on a copy of the stream, and that may be behind. */
+const CONSUMERS_MAX = 20;
+
 /** Reads everything that is in a stream now, in the stream's order, and leaves nothing behind in the broker. */
 export async function readStream<Data = unknown>(options: ReadStreamOptions): Promise<StreamMessage<Data>[]> {
   const connection = await connect({ servers: options.url.split(','), reconnect: false });
   try {
     const manager = await jetstreamManager(connection);
-    await manager.streams.info(options.stream); // a missing stream is an error, not an empty answer
-    const consumer = await jetstream(connection).consumers.get(options.stream, {
-      deliver_policy: DeliverPolicy.All,
-      ...(options.subject === undefined ? {} : { filter_subjects: [options.subject] }),
-    });
-    const messages: StreamMessage<Data>[] = [];
-    const { num_pending: pending } = await consumer.info();
-    if (pending === 0) return messages;
-    const incoming = await consumer.consume();
-    for await (const message of incoming) {
-      const headers: Record<string, string[]> = {};
-      for (const [name, values] of message.headers ?? []) headers[name] = values;
-      messages.push({
-        subject: message.subject,
-        sequence: message.seq,
-        time: message.time,
-        headers,
-        data: message.json<Data>(),
-      });
-      if (message.info.pending === 0) break;
+    // The leader says where it ends. A missing stream is an error, not an empty answer.
+    const { state } = await manager.streams.info(options.stream);
+    for (let consumers = 1; ; consumers += 1) {
+      const messages = await readWithConsumer<Data>(connection, options);
+      const isWhole = options.subject !== undefined || (messages.at(-1)?.sequence ?? 0) >= state.last_seq;
+      if (isWhole || state.messages === 0) return messages;
+      if (consumers === CONSUMERS_MAX) throw new Error(`${options.stream} could not be read to its end`);
     }
-    return messages;
   } finally {
     await connection.close();
   }
+}
+
+async function readWithConsumer<Data>(
+  connection: NatsConnection,
+  { stream, subject }: ReadStreamOptions,
+): Promise<StreamMessage<Data>[]> {
+  const consumer = await jetstream(connection).consumers.get(stream, {
+    deliver_policy: DeliverPolicy.All,
+    ...(subject === undefined ? {} : { filter_subjects: [subject] }),
+  });
+  const messages: StreamMessage<Data>[] = [];
+  const { num_pending: pending } = await consumer.info();
+  if (pending === 0) return messages;
+  const incoming = await consumer.consume();
+  for await (const message of incoming) {
+    const headers: Record<string, string[]> = {};
+    for (const [name, values] of message.headers ?? []) headers[name] = values;
+    messages.push({
+      subject: message.subject,
+      sequence: message.seq,
+      time: message.time,
+      headers,
+      data: message.json<Data>(),
+    });
+    if (message.info.pending === 0) break;
+  }
+  await consumer.delete();
+  return messages;
 }
