@@ -46,5 +46,5 @@ export {
   type ReceivedFrame,
 } from './ledger.ts';
 export { Teardowns } from './teardowns.ts';
-export { startTestStack, type TestStack, type TestStackOptions } from './test-stack.ts';
+export { startTestStack, type StackServices, type TestStack, type TestStackOptions } from './test-stack.ts';
 export { TokenIssuer, type TokenOptions } from './token-issuer.ts';

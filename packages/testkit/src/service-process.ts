@@ -23,6 +23,8 @@ export interface ServiceProcessOptions {
   standIns?: StandIns;
   /** The service's whole environment besides PATH, HOME, HOST and PORT. */
   env?: Record<string, string | undefined>;
+  /** Default 127.0.0.1. */
+  host?: string;
   /** Fixed port; a free one is chosen when absent and kept over restarts. */
   port?: number;
   /** Asked until it answers 200. Default `/readyz`. */
@@ -56,6 +58,8 @@ export interface ServiceExit extends ExitStatus {
   logs: string;
 }
 
+const LOOPBACK = '127.0.0.1';
+
 // A service compiles its sources while it starts, next to everything else a test run does.
 const READY_TIMEOUT_MS = 30_000;
 
@@ -87,7 +91,7 @@ export async function startServiceProcess(t: TestContext, options: ServiceProces
     }
   }
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${options.host ?? LOOPBACK}:${port}`,
     port,
     get pid() {
       return child.pid;
@@ -132,7 +136,7 @@ async function spawnService(
     command: process.execPath,
     args: isBuilt ? [await buildService(path, standIns)] : ['--conditions=@infrasignal/source', '--import', 'tsx', path],
     // Nothing of tap's own environment: the service runs as it does in production.
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: '127.0.0.1', PORT: String(port), ...env },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: options.host ?? LOOPBACK, PORT: String(port), ...env },
     cwd: PROJECT_ROOT,
     logPath,
   });
@@ -140,7 +144,7 @@ async function spawnService(
 
 async function waitUntilReady(child: ManagedProcess, port: number, options: ServiceProcessOptions): Promise<void> {
   const { readyPath = '/readyz', readyTimeoutMs = READY_TIMEOUT_MS } = options;
-  const url = `http://127.0.0.1:${port}${readyPath}`;
+  const url = `http://${options.host ?? LOOPBACK}:${port}${readyPath}`;
   const ask = async (): Promise<boolean> => {
     const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
     const body = await response.text();

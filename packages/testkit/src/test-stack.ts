@@ -23,10 +23,20 @@ export interface TestStackOptions {
   /** Starts another database or broker than the stack's own, for tests that do something to the server or its disk. */
   readonly createDatabase?: (t: TestContext) => Promise<TestDatabase>;
   readonly startNats?: (t: TestContext) => Promise<TestNats>;
+  /**
+   * Stands in front of all instances in the gateway's place; gives the one URL of clients. Instances of a service then
+   * share a port, each on a loopback address of its own (127.0.0.2, .3, …), as containers do under one name.
+   */
+  readonly startEntrance?: (t: TestContext, services: StackServices) => Promise<string>;
   /** Between which parts a proxy stands that can get in between or be a bad network; none by default. */
   readonly links?: readonly LinkName[];
   /** For the choices of those proxies. */
   readonly random?: () => number;
+}
+
+export interface StackServices {
+  readonly auths: readonly ServiceProcess[];
+  readonly notifies: readonly ServiceProcess[];
 }
 
 export interface TestStack {
@@ -62,8 +72,10 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const [database, nats, gatewayPort] = await Promise.all([createDatabase(t), startNats(t), findFreePort()]);
   const url = `http://localhost:${gatewayPort}`;
   const links = new StackLinks(t, options);
+  const nextAuthPlace = await choosePlaces(options);
   const startAuth = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
+      ...nextAuthPlace(),
       entry: 'services/auth-service/src/server.ts',
       isBuilt: true,
       env: {
@@ -73,12 +85,15 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
         NATS_URL: await links.lead('authToBroker', nats.url),
         DATABASE_URL: await links.lead('authToDatabase', database.url),
         SECRET_KEY,
+        ...(options.startEntrance === undefined ? {} : { ALLOWED_HOSTS: 'localhost,127.0.0.1,127.0.0.2' }),
         ...options.authEnv,
       },
     });
   const auth = await startAuth();
+  const nextNotifyPlace = await choosePlaces(options);
   const startNotify = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
+      ...nextNotifyPlace(),
       entry: 'services/notify-service/src/server.ts',
       isBuilt: true,
       env: {
@@ -100,7 +115,19 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const authUrls = await links.leadEach('clientsToAuth', auths);
   const notifyUrls = await links.leadEach('clientsToNotify', notifies);
   const parts = { auths, notifies, auth, notify, gateway, database, nats };
+  if (options.startEntrance !== undefined) {
+    const entrance = await options.startEntrance(t, { auths, notifies });
+    return { url: entrance, ...parts, links, authUrls: [entrance], notifyUrls: [entrance] };
+  }
   return { url: gateway === null ? auth.url : url, ...parts, links, authUrls, notifyUrls };
+}
+
+/** Where each next instance of a service listens: anywhere, or beside the others on the same port. */
+async function choosePlaces(options: TestStackOptions): Promise<() => { host?: string; port?: number }> {
+  if (options.startEntrance === undefined) return () => ({});
+  const port = await findFreePort();
+  let last = 1;
+  return () => ({ host: `127.0.0.${++last}`, port });
 }
 
 function startGatewayProcess(
