@@ -9,6 +9,7 @@ const PYTHON = '/usr/bin/python3';
 
 const NEEDED = [
   { package: 'chromium', isThere: () => existsSync('/usr/bin/chromium') && runs('/usr/bin/chromium', ['--version']) },
+  { package: 'nginx-light', isThere: () => existsSync('/usr/sbin/nginx') },
   { package: 'python3-requests', isThere: () => runs(PYTHON, ['-c', 'import requests']) },
   { package: 'python3-websockets', isThere: () => runs(PYTHON, ['-c', 'import websockets']) },
   { package: 'e2fsprogs', isThere: () => existsSync('/usr/sbin/mkfs.ext4') || existsSync('/sbin/mkfs.ext4') },
