@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { scrape, waitFor, type Account, type TestContext } from '@infrasignal/testkit';
 import { ask, type Answer } from './answers.ts';
 import type { Violation } from './checks/evidence.ts';
+import type { DatabaseServer } from './database-server.ts';
 import type { FaultRun } from './fault-run.ts';
 
 /** Longer than every limit inside the service. */
@@ -34,16 +35,28 @@ export function askForSessions(run: FaultRun, at = 0, timeoutMs = ANSWER_TIMEOUT
   return ask({ url: `${run.stack.auth.url}/api/sessions/`, access, timeoutMs });
 }
 
-/** Milliseconds until more requests at once than the pool has connections are all carried out; Infinity: they never are. */
-export async function measurePoolBack(run: FaultRun): Promise<number> {
+/**
+ * The fault is over: how soon a statement is carried out again, and then more requests at once than the pool has
+ * connections. The second says that none is lost; how long it takes says more of the machine than of the pool.
+ */
+export async function* checkPoolBack(
+  run: FaultRun,
+  server: DatabaseServer,
+  { what, limitMs }: { what: string; limitMs: number },
+): AsyncGenerator<Violation> {
   const startedAt = performance.now();
+  const servedMs = await server.measureServedAgain();
+  if (servedMs > limitMs) yield { invariant: 'I5', text: `the pool was back ${Math.round(servedMs)} ms after ${what}` };
   const areAllAnswered = async (): Promise<boolean> => {
     const probes = Array.from({ length: PROBES_AT_ONCE }, (_, at) => askForSessions(run, at));
     return (await Promise.all(probes)).every(({ status }) => status === 200);
   };
-  return waitFor(areAllAnswered, { intervalMs: PROBE_INTERVAL_MS, timeoutMs: PROBE_TIMEOUT_MS }).then(
-    () => performance.now() - startedAt,
-    () => Infinity,
+  const patience = { intervalMs: PROBE_INTERVAL_MS, timeoutMs: PROBE_TIMEOUT_MS };
+  const isBack = await waitFor(areAllAnswered, patience).catch(() => false);
+  if (!isBack) yield { invariant: 'I5', text: `after ${what} not all of ${PROBES_AT_ONCE} requests were carried out` };
+  run.figures.push(
+    `after ${what} the pool was back within ${Math.round(servedMs)} ms, and ${PROBES_AT_ONCE} requests at once were ` +
+      `answered within ${Math.round(performance.now() - startedAt)} ms`,
   );
 }
 
@@ -56,7 +69,7 @@ export async function* checkPoolGivenBack({ stack }: FaultRun): AsyncGenerator<V
       return busy === 0;
     };
     const isGivenBack = await waitFor(isNoneBusy, { timeoutMs: GIVEN_BACK_TIMEOUT_MS }).catch(() => false);
-    if (!isGivenBack) yield { invariant: 'I5', text: `${busy} connections of the pool of ${url} were never given back` };
+    if (!isGivenBack) yield { invariant: 'I5', text: `${busy} connections of ${url}'s pool were never given back` };
   }
 }
 

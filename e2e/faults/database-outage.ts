@@ -163,13 +163,13 @@ export class Outage {
     const longestMs = Math.max(...answers.map(({ tookMs }) => tookMs));
     const middleMs = answers.map(({ tookMs }) => tookMs).sort((a, b) => a - b)[answers.length >> 1] ?? 0;
     this.#run.figures.push(
-      `${what} for ${durationMs} ms, ${answers.length} requests: up to ${waitingPeak} waited, half were answered within ` +
-        `${Math.round(middleMs)} ms, all within ${Math.round(longestMs)} ms; memory peaked ${grownMib} MiB above before`,
+      `${what} for ${durationMs} ms, ${answers.length} requests: up to ${waitingPeak} waited, half were answered ` +
+        `within ${Math.round(middleMs)} ms, all within ${Math.round(longestMs)} ms; memory peaked ${grownMib} MiB higher`,
     );
     return [
       ...violations,
       ...checkCrowd(answers, this.#plan),
-      ...(waitingPeak > limits.waitingMax ? [i5(`${waitingPeak} requests waited at once, ${limits.waitingMax} may`)] : []),
+      ...(waitingPeak > limits.waitingMax ? [i5(`${waitingPeak} requests waited, ${limits.waitingMax} may`)] : []),
       ...(isUnreadySeen ? [] : [i5('/readyz never said that the database does not answer')]),
       ...(grownMib > GROWTH_MIB_MAX ? [i5(`auth-service used ${grownMib} MiB more while its database was away`)] : []),
     ];

@@ -13,14 +13,23 @@ const OF_SERVICES = `backend_type = 'client backend' and application_name like '
 
 const STOP_TIMEOUT_MS = 5_000;
 
-/** A transaction that is open for this long is not one that is at work: the longest statement of ours takes milliseconds. */
+/** The lock may be on its way from one connection to the next. */
+const LEFTOVERS_TIMEOUT_MS = 5_000;
+
+const LOOK_INTERVAL_MS = 10;
+
+/** After this it is not back: further waiting tells nothing. */
+const SERVED_TIMEOUT_MS = 20_000;
+
+/** A transaction that is open for this long is not at work: the longest statement of ours takes milliseconds. */
 const FORGOTTEN_MS = 2_000;
 
 /** A PostgreSQL of the scenario's own, which can be harmed as a whole: the one of the other tests must not be. */
 export class DatabaseServer {
   readonly #postgres: TestPostgres;
   readonly database: TestDatabase;
-  #stopped: number[] = [];
+  readonly #stopped: number[] = [];
+  #lastFaultAt = '-infinity';
 
   private constructor(postgres: TestPostgres, database: TestDatabase) {
     this.#postgres = postgres;
@@ -37,15 +46,19 @@ export class DatabaseServer {
     return server;
   }
 
-  /** `pg_ctl restart -m immediate`: every process of it leaves at once, and its log is replayed. Returns when it answers. */
+  /** `pg_ctl restart -m immediate`: every process leaves at once, and the log is replayed. Returns when it answers. */
   async crash(): Promise<void> {
+    await this.noteFault();
     await this.#postgres.kill('SIGQUIT');
     await this.#postgres.restart();
   }
 
   /** Ends every connection of the services, whatever it is at. @returns how many */
   async killBackends(): Promise<number> {
-    const killed = await this.database.query(`select pg_terminate_backend(pid) from pg_stat_activity where ${OF_SERVICES}`);
+    await this.noteFault();
+    const killed = await this.database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where ${OF_SERVICES}`,
+    );
     return killed.length;
   }
 
@@ -72,20 +85,55 @@ export class DatabaseServer {
     });
   }
 
-  /** What a fault left behind: transactions that nobody ends, locks of those, and more or fewer leaders than one. */
+  /** Milliseconds until a request's statement is carried out again, from the end of the fault; Infinity: none is. */
+  async measureServedAgain(): Promise<number> {
+    const startedAt = performance.now();
+    const isServing = async (): Promise<boolean> => {
+      const served = await this.database.query(
+        `select 1 from pg_stat_activity
+         where application_name = 'infrasignal-auth' and query <> '' and state = 'idle'
+           and state_change > $1::timestamptz`,
+        [this.#lastFaultAt],
+      );
+      return served.length > 0;
+    };
+    return waitFor(isServing, { intervalMs: LOOK_INTERVAL_MS, timeoutMs: SERVED_TIMEOUT_MS }).then(
+      () => performance.now() - startedAt,
+      () => Infinity,
+    );
+  }
+
+  /** From now on what is carried out is carried out after the fault. By the server's clock. */
+  async noteFault(): Promise<void> {
+    const [row] = await this.database.query<{ now: string }>('select clock_timestamp()::text as now');
+    this.#lastFaultAt = row?.now ?? '-infinity';
+  }
+
+  /** What a fault left behind: transactions that nobody ends, with their locks, and no leader, or more than one. */
   async findLeftovers(): Promise<string[]> {
+    let leftovers: string[] = [];
+    const isClean = async (): Promise<boolean> => {
+      leftovers = [...(await this.#findOpenTransactions()), ...(await this.#findWrongLeaders())];
+      return leftovers.length === 0;
+    };
+    await waitFor(isClean, { timeoutMs: LEFTOVERS_TIMEOUT_MS }).catch(() => undefined);
+    return leftovers;
+  }
+
+  async #findOpenTransactions(): Promise<string[]> {
     const open = await this.database.query<{ pid: number; state: string; query: string }>(
       `select pid, state, left(query, 60) as query from pg_stat_activity
        where ${OF_SERVICES} and clock_timestamp() - xact_start > make_interval(secs => ${FORGOTTEN_MS} / 1000.0)`,
     );
+    return open.map(({ pid, state, query }) => `a transaction is still open (${state}, backend ${pid}: ${query})`);
+  }
+
+  async #findWrongLeaders(): Promise<string[]> {
     const leaders = await this.database.query(
       `select pid from pg_locks join pg_stat_activity using (pid)
        where locktype = 'advisory' and granted and ${OF_SERVICES}`,
     );
-    return [
-      ...open.map(({ pid, state, query }) => `a transaction is still open (${state}, backend ${pid}: ${query})`),
-      ...(leaders.length === 1 ? [] : [`${leaders.length} connections hold the relay's lock`]),
-    ];
+    return leaders.length === 1 ? [] : [`${leaders.length} connections hold the relay's lock`];
   }
 }
 

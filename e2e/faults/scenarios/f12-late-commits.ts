@@ -78,7 +78,8 @@ async function write(run: FaultRun, random: Random, events: number): Promise<voi
     for (let at = 0; left > 0; at += 1) {
       left -= 1;
       const account = own[at % own.length];
-      if (account === undefined || random() < REGISTRATION_SHARE) await run.api.register(run.nextPhoneNumber(), PASSWORD);
+      const isNew = account === undefined || random() < REGISTRATION_SHARE;
+      if (isNew) await run.api.register(run.nextPhoneNumber(), PASSWORD);
       else await run.api.logIn(account.phoneNumber, PASSWORD);
     }
   };
@@ -131,7 +132,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
   return run.finish({ isAuthUnharmed: true });
 }
 
-/** Written again and again until the relay has passed over a row; how often it looks depends on how busy the machine is. */
+/** Written again and again until the relay has passed over a row: a busy machine lets it look less often. */
 const CONTROL_EVENTS = 64;
 const CONTROL_ROUNDS_MAX = 20;
 
@@ -146,7 +147,7 @@ async function isSomethingSkipped(database: TestDatabase): Promise<boolean> {
   return skipped.length > 0;
 }
 
-/** Two relays that are wrong: one that waits for every older transaction, and one that asks for what is beyond its last id. */
+/** Two relays that are wrong: one waits for every older transaction, the other asks for what is beyond its last id. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   const { t, random } = context;
   const createDatabase = async (t: TestContext): Promise<TestDatabase> => {

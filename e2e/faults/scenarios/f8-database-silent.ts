@@ -1,19 +1,19 @@
 import { waitFor } from '@infrasignal/testkit';
-import { ask } from '../answers.ts';
-import { checkAnswers, describeAnswers } from '../checks/check-answers.ts';
+import { ask, hangUp } from '../answers.ts';
+import { describeAnswers } from '../checks/check-answers.ts';
 import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
 import type { Violation } from '../checks/evidence.ts';
-import { checkPoolGivenBack, measurePoolBack, TransactionLoad } from '../database-clients.ts';
+import { checkPoolBack, checkPoolGivenBack, TransactionLoad } from '../database-clients.ts';
 import { answerMsMax, Outage, toEnvironment, type DatabaseLimits, type OutagePlan } from '../database-outage.ts';
 import { DatabaseServer } from '../database-server.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
-/** The defaults of the settings, and an outage that is longer than all of them together. */
+/** The times by default, and an outage that is longer than all of them together; a queue that a crowd can fill. */
 const FULL: OutagePlan = {
   durationMs: 15_000,
-  crowd: 1_000,
-  limits: { connectMsMax: 3_000, statementMsMax: 5_000, waitingMax: 500 },
+  crowd: 400,
+  limits: { connectMsMax: 3_000, statementMsMax: 5_000, waitingMax: 200 },
 };
 
 const SHORT: OutagePlan = {
@@ -50,7 +50,7 @@ async function set(
 }
 
 /** Nothing passes between auth-service and its database, and then both hear that their connections are gone. */
-async function blackHole({ run }: Scene, outage: Outage): Promise<void> {
+async function blackHole({ run, server }: Scene, outage: Outage): Promise<void> {
   const proxies = run.stack.links.authToDatabase;
   for (const proxy of proxies) proxy.blackHole();
   await outage.last();
@@ -58,6 +58,7 @@ async function blackHole({ run }: Scene, outage: Outage): Promise<void> {
     proxy.reset();
     await proxy.heal();
   }
+  await server.noteFault();
 }
 
 /** Every process of PostgreSQL stands still, and then goes on with what it was at. */
@@ -65,22 +66,22 @@ async function standStill({ server }: Scene, outage: Outage): Promise<void> {
   await server.pause();
   await outage.last();
   server.resume();
+  await server.noteFault();
 }
 
 const FAULTS = { 'database black-holed, then reset': blackHole, 'database stopped (SIGSTOP)': standStill };
 
 /** The fault is over: how soon requests work again, the service says so, and everything is through. */
-async function recover(run: FaultRun, what: string): Promise<Violation[]> {
-  const backMs = await measurePoolBack(run);
-  run.figures.push(`${what}: back within ${Math.round(backMs)} ms`);
+async function recover({ run, server }: Scene, what: string): Promise<Violation[]> {
+  const violations: Violation[] = [];
+  const limits = { what, limitMs: RECOVERY_LIMIT_MS };
+  for await (const violation of checkPoolBack(run, server, limits)) violations.push(violation);
   await run.measureRecovery();
   const isReady = async (): Promise<boolean> =>
     (await ask({ url: `${run.stack.auth.url}/readyz`, timeoutMs: RECOVERY_LIMIT_MS })).status === 200;
   const isReadyAgain = await waitFor(isReady, { timeoutMs: RECOVERY_LIMIT_MS }).catch(() => false);
-  return [
-    ...(backMs <= RECOVERY_LIMIT_MS ? [] : [{ invariant: 'I5' as const, text: `${what}: back after ${Math.round(backMs)} ms` }]),
-    ...(isReadyAgain ? [] : [{ invariant: 'I5' as const, text: `${what}: /readyz does not say that it is over` }]),
-  ];
+  if (!isReadyAgain) violations.push({ invariant: 'I5', text: `${what}: /readyz does not say that it is over` });
+  return violations;
 }
 
 async function run(context: ScenarioContext): Promise<FaultRunResult> {
@@ -97,15 +98,14 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
     const outage = new Outage(run, plan);
     await silence(scene, outage);
     run.countFault(what);
-    violations.push(...(await recover(run, what)), ...(await outage.judge(what)));
+    violations.push(...(await recover(scene, what)), ...(await outage.judge(what)));
   }
   await run.stopLoad();
   violations.push(...(await transactions.stop()));
   for await (const violation of checkPoolGivenBack(run)) violations.push(violation);
   for (const text of await server.findLeftovers()) violations.push({ invariant: 'I5', text });
   run.figures.push(transactions.describe(), describeAnswers(run.ledger.operations));
-  // How long they took tells nothing: the load has so many connections, and waits for one of them by itself.
-  violations.push(...checkAnswers(run.ledger, { limitMs: Infinity }));
+  hangUp();
   const result = await run.finish();
   return { ...result, violations: [...result.violations, ...violations] };
 }
@@ -117,7 +117,9 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   // Judged by the limits that it ought to have.
   const outage = new Outage(run, { ...SHORT, durationMs: answerMsMax(SHORT.limits) + 500 });
   await blackHole(scene, outage);
-  const violations = [...(await recover(run, 'database black-holed')), ...(await outage.judge('database black-holed'))];
+  const what = 'database black-holed';
+  const violations = [...(await recover(scene, what)), ...(await outage.judge(what))];
+  hangUp();
   const result = await run.finish();
   return { ...result, violations: [...result.violations, ...violations] };
 }
@@ -128,7 +130,7 @@ export const databaseSilent: Scenario = {
   run,
   control: {
     title: 'a service that waits for its database for ever, with all who come',
-    symptoms: [/^I5 \d+ of \d+ requests had no answer within/, /^I5 \d+ requests waited at once, 50 may/],
+    symptoms: [/^I5 \d+ of \d+ requests had no answer within/, /^I5 \d+ requests waited, 50 may/],
     run: runBroken,
   },
 };
