@@ -1,16 +1,23 @@
 // If this breaks, `docker compose up` stops at a file that is not there, a service gets a setting that it does not know and
 // runs with a default nobody meant, or a password stands in the file.
 import { PROJECT_ROOT } from '@infrasignal/local-stack';
-import { DCLinter } from 'dclint';
+import { createTestDirectory } from '@infrasignal/testkit';
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { createTestDirectory } from '@infrasignal/testkit';
 import t from 'tap';
 import { parse } from 'yaml';
 import { settings as authSettings } from '../../services/auth-service/src/config.ts';
 import { settings as notifySettings } from '../../services/notify-service/src/config.ts';
 import { readStages } from './dockerfile.ts';
+
+interface Linter {
+  lintFiles(paths: string[], isRecursive: boolean): { messages: { rule: string; line: number; message: string }[] }[];
+}
+
+// Its own declarations cannot be read by NodeNext.
+const { DCLinter } = createRequire(import.meta.url)('dclint') as { DCLinter: new (options: object) => Linter };
 
 const COMPOSE = join(PROJECT_ROOT, 'docker-compose.yml');
 
@@ -35,7 +42,7 @@ interface ComposeFile {
 const compose = parse(readFileSync(COMPOSE, 'utf8'), { merge: true }) as ComposeFile;
 
 t.test('it is a Compose file by the published schema', async (t) => {
-  const rules = { 'invalid-schema': 2 as const };
+  const rules = { 'invalid-schema': 2 };
   const results = new DCLinter({ rules, quiet: true, debug: false, exclude: [] }).lintFiles([COMPOSE], false);
   t.equal(results.length, 1);
   const invalid = results.flatMap(({ messages }) => messages).filter(({ rule }) => rule === 'invalid-schema');
@@ -44,7 +51,7 @@ t.test('it is a Compose file by the published schema', async (t) => {
 
 t.test('every setting is one of the service, and no secret stands in the file', async (t) => {
   for (const [name, settings] of [['auth-service', authSettings], ['notify-service', notifySettings]] as const) {
-    const known = new Map(Object.values(settings).map((setting) => [setting.name as string, setting.isSecret]));
+    const known = new Map(Object.values(settings).map((setting) => [setting.name, setting.isSecret]));
     for (const [variable, value] of Object.entries(compose.services[name]!.environment ?? {})) {
       const isFile = variable.endsWith('_FILE');
       const isSecret = known.get(variable.replace(/_FILE$/, ''));

@@ -81,7 +81,7 @@ t.test('settings exist, secrets come from files, and autoscalers go by metrics t
   const shared = Object.keys(manifests.find(({ kind }) => kind === 'ConfigMap')?.data ?? {});
   const tables = { 'auth-service': authSettings, 'notify-service': notifySettings };
   for (const [service, settings] of Object.entries(tables)) {
-    const known = new Map(Object.values(settings).map(({ name, isSecret }) => [name as string, isSecret]));
+    const known = new Map(Object.values(settings).map(({ name, isSecret }) => [name, isSecret]));
     const container = deployments.find(({ metadata }) => metadata.name === service)!.spec.template.spec.containers[0];
     for (const { name, value } of container.env ?? []) {
       const setting = name.endsWith('_FILE') ? name.replace(/_FILE$/, '') : name;
@@ -89,7 +89,7 @@ t.test('settings exist, secrets come from files, and autoscalers go by metrics t
       if (known.get(setting) === true) t.match(value, /^\/run\/secrets\//);
     }
   }
-  const all = new Set([...Object.values(authSettings), ...Object.values(notifySettings)].map(({ name }) => name as string));
+  const all = new Set([...Object.values(authSettings), ...Object.values(notifySettings)].map(({ name }) => name));
   t.same(shared.filter((name) => !all.has(name)), []);
   const documented = readFileSync(join(PROJECT_ROOT, 'docs/metrics.md'), 'utf8');
   const scalers = manifests.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');

@@ -12,6 +12,14 @@ export interface GracefulCloseOptions {
   readonly arrivalGraceMs?: number;
 }
 
+/**
+ * The kernel resets connections that were made and not yet accepted when the listening socket closes: on a busy machine
+ * dozens, each with a request that nobody may repeat. A turn of the event loop accepts them all; the next closes.
+ */
+async function acceptWhatWaits(): Promise<void> {
+  for (let turns = 2; turns > 0; turns -= 1) await new Promise(setImmediate);
+}
+
 async function gracefulClose(app: FastifyInstance, options: GracefulCloseOptions): Promise<void> {
   const { arrivalGraceMs = ARRIVAL_GRACE_MS } = options;
   let inProgress = 0;
@@ -35,6 +43,7 @@ async function gracefulClose(app: FastifyInstance, options: GracefulCloseOptions
       isGraceOver = true;
       closeIfDone();
     }, arrivalGraceMs).unref();
+    await acceptWhatWaits();
   });
   app.addHook('onSend', async (_request, reply) => {
     if (isClosing) reply.header('connection', 'close');
