@@ -1,6 +1,7 @@
 import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
 import { startTestNatsCluster, waitFor, type TestContext, type TestNatsCluster } from '@infrasignal/testkit';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { pick } from '../random.ts';
 import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
@@ -17,6 +18,12 @@ const DOWN_MS_MAX = 1_000;
  * and a busy machine make it two rounds. What is later is a cluster that does not come back.
  */
 const ELECTION_LIMIT_MS = 60_000;
+
+/**
+ * An event that was on its way while leaders changed may never be acknowledged. The relay sends it again after 5 s, when
+ * the acknowledgement is overdue; these come on top of the 5 s that every recovery has.
+ */
+const OVERDUE_ACK_MS = 5_000;
 
 /** Of whom each fault asks a node. */
 type Role = 'any node' | 'the leader of the stream' | 'the leader of the cluster';
@@ -55,6 +62,7 @@ async function set(t: TestContext, options: FaultRunOptions, replicas: number): 
   const env = { STREAM_REPLICAS: String(replicas) };
   const { stack } = options;
   const run = await FaultRun.set(t, {
+    recoveryLimitMs: RECOVERY_LIMIT_MS + OVERDUE_ACK_MS,
     ...options,
     stack: { ...stack, startNats: async () => cluster, authEnv: env, notifyEnv: env },
   });
