@@ -116,22 +116,29 @@ function itemAt<Item>(items: readonly Item[], index: number): Item {
 }
 
 export function authComponent(plan: StackPlan, index: number): Component {
+  const name = nameOf('auth-service', index, plan.ports.auth.length);
+  return serviceComponent(plan, name, plan.entries.auth, authEnvironment(plan, index));
+}
+
+/** What an auth-service of the stack is started with, and what the commands for its operators need. */
+export function authEnvironment(plan: StackPlan, index: number): Environment {
   const { ports, databasePassword } = plan;
   const user = `infrasignal:${encodeURIComponent(databasePassword)}`;
-  const name = nameOf('auth-service', index, ports.auth.length);
-  return serviceComponent(plan, name, plan.entries.auth, itemAt(ports.auth, index), {
+  return {
+    ...serviceEnvironment(plan, itemAt(ports.auth, index)),
     DATABASE_URL: `postgres://${user}@127.0.0.1:${ports.postgres}/${DATABASE_NAME}`,
     SECRET_KEY: plan.secretKey,
     // Node reads it before the service runs. With its default of four, two hashes at once are the most there can be,
     // whatever the machine; threads that nobody needs cost next to nothing.
     UV_THREADPOOL_SIZE: plan.environment.UV_THREADPOOL_SIZE ?? '64',
-  });
+  };
 }
 
 export function notifyComponent(plan: StackPlan, index: number): Component {
   const { ports, gatewayPort } = plan;
   const name = nameOf('notify-service', index, ports.notify.length);
-  return serviceComponent(plan, name, plan.entries.notify, itemAt(ports.notify, index), {
+  return serviceComponent(plan, name, plan.entries.notify, {
+    ...serviceEnvironment(plan, itemAt(ports.notify, index)),
     JWKS_URL: `http://127.0.0.1:${itemAt(ports.auth, index % ports.auth.length)}/.well-known/jwks.json`,
     ALLOWED_ORIGINS:
       plan.environment.ALLOWED_ORIGINS ??
@@ -143,13 +150,22 @@ export function notifyComponent(plan: StackPlan, index: number): Component {
   });
 }
 
-function serviceComponent(
-  plan: StackPlan,
-  name: string,
-  entry: string,
-  port: number,
-  settings: Environment,
-): Component {
+function serviceEnvironment({ environment, ports }: StackPlan, port: number): Environment {
+  return {
+    // The inherited public feed, which the old clients expect of a development server.
+    DEBUG: 'true',
+    ...forServices(environment),
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    NATS_URL: ports.nats.map(({ client }) => `nats://127.0.0.1:${client}`).join(','),
+    ...(ports.nats.length > 1 ? { STREAM_REPLICAS: String(ports.nats.length) } : {}),
+    // The gateway is the one hop in front; it replaces what clients claim.
+    TRUST_PROXY: '1',
+  };
+}
+
+function serviceComponent(plan: StackPlan, name: string, entry: string, env: Environment): Component {
+  const port = Number(env.PORT);
   return {
     name,
     marker: entry,
@@ -158,18 +174,7 @@ function serviceComponent(
         name,
         command: process.execPath,
         args: ['--conditions=@infrasignal/source', '--import', 'tsx', entry],
-        env: {
-          // The inherited public feed, which the old clients expect of a development server.
-          DEBUG: 'true',
-          ...forServices(plan.environment),
-          HOST: '127.0.0.1',
-          PORT: String(port),
-          NATS_URL: plan.ports.nats.map(({ client }) => `nats://127.0.0.1:${client}`).join(','),
-          ...(plan.ports.nats.length > 1 ? { STREAM_REPLICAS: String(plan.ports.nats.length) } : {}),
-          // The gateway is the one hop in front; it replaces what clients claim.
-          TRUST_PROXY: '1',
-          ...settings,
-        },
+        env,
         cwd: PROJECT_ROOT,
         logPath: logPathOf(plan.paths, name),
         stopTimeoutMs: SERVICE_STOP_TIMEOUT_MS,

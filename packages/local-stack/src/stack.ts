@@ -2,6 +2,7 @@ import { appendFileSync, chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   authComponent,
+  authEnvironment,
   checkEntry,
   logPathOf,
   nameOf,
@@ -22,7 +23,7 @@ import { checkPort, findFreePort } from './ports.ts';
 import { resolvePostgresAccount } from './postgres-account.ts';
 import { endLeftovers, writeLedger, type LedgerEntry } from './process-ledger.ts';
 import { errorText, StackError } from './stack-error.ts';
-import { checkFreeSpace, clearRunFiles, keepSecret, locateDatabase, prepareStateDirectory } from './state-directory.ts';
+import { checkFreeSpace, clearRunFiles, keepSecret, locateDatabase, prepareStateDirectory, writeOperatorEnvironment } from './state-directory.ts';
 import { PROJECT_ROOT, type StatePaths } from './state-paths.mjs';
 import { Supervisor, type Component, type SupervisorEvent, type SupervisorTiming } from './supervisor.ts';
 
@@ -151,6 +152,7 @@ class Stack implements RunningStack {
     await this.#startInstances('auth-service and migrations', plan.ports.auth, (index) => authComponent(plan, index));
     await this.#startInstances('notify-service', plan.ports.notify, (index) => notifyComponent(plan, index));
     abortSignal.throwIfAborted();
+    writeOperatorEnvironment(this.paths, authEnvironment(plan, 0));
     this.#gateway = await reporter.step('gateway and web page', () =>
       startGateway({
         port,

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Environment } from './environment.ts';
 import { canAccess, type Account } from './postgres-account.ts';
 import { errorCode, errorText, StackError } from './stack-error.ts';
 import { isStateEntry, SHARED_STATE_DIRECTORY, statePaths, type StatePaths } from './state-paths.mjs';
@@ -128,9 +129,16 @@ function readRecordedLocation(paths: StatePaths): string | null {
   }
 }
 
+/** Leaves, for as long as the stack runs, what `npm run infrasignal` needs to find it. Nobody else may read it. */
+export function writeOperatorEnvironment(paths: StatePaths, environment: Environment): void {
+  rmSync(paths.operatorEnvironment, { force: true });
+  writeFileSync(paths.operatorEnvironment, JSON.stringify(environment), { mode: 0o600 });
+}
+
 /** Removes what only matters while the stack runs. */
 export function clearRunFiles(paths: StatePaths): void {
   rmSync(paths.ledger, { force: true });
+  rmSync(paths.operatorEnvironment, { force: true });
 }
 
 function unusableDirectory(path: string, error: unknown): StackError {

@@ -34,6 +34,8 @@ export interface StatePaths {
   readonly run: string;
   /** The children of the running stack, for the next start. */
   readonly ledger: string;
+  /** The environment of a running auth-service, for `npm run infrasignal` (mode 600). */
+  readonly operatorEnvironment: string;
   readonly logs: string;
   /** Only for the user who runs the stack (mode 700). */
   readonly secrets: string;

@@ -29,6 +29,7 @@ export function statePaths(directory) {
     lock: join(directory, 'stack.lock'),
     run,
     ledger: join(run, 'processes.json'),
+    operatorEnvironment: join(run, 'auth-service.json'),
     logs: join(directory, 'logs'),
     secrets: join(directory, 'secrets'),
     nats: join(directory, 'nats'),
