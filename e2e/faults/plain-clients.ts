@@ -1,4 +1,4 @@
-import { nowMs, type TestContext, type TestStack } from '@infrasignal/testkit';
+import { nowMs, type LedgerEntries, type TestContext, type TestStack } from '@infrasignal/testkit';
 import { WebSocket } from 'ws';
 import type { Violation } from './checks/evidence.ts';
 
@@ -14,7 +14,7 @@ interface ToldEvent extends Record<string, unknown> {
   readonly userId: number;
   readonly phoneNumber: string;
   readonly type: string;
-  readonly createdAt: number;
+  readonly eventId: string;
   readonly version: number;
 }
 
@@ -29,7 +29,10 @@ const MESSAGES: Readonly<Record<string, string>> = {
   'user.login': 'Utilisateur connecté',
 };
 
-/** An event is told a moment after it is committed, and one at the edge of a connection to the next one or to none. */
+/**
+ * Nodes are not told at the same instant. An event at the edge of a connection may be told to the next one or to none;
+ * for how long it waited for a relay does not matter.
+ */
 const EDGE_MS = 1_500;
 
 /** A node that is being replaced refuses newcomers. */
@@ -66,15 +69,19 @@ export class PlainClients {
    * What they were told against what is stored: each event that they know once, in its form, and nothing else.
    * @param exempt when events of a version that this release does not know may be left out
    */
-  async check({ database }: TestStack, exempt: readonly Window[]): Promise<Violation[]> {
+  async check({ database }: TestStack, { clients }: LedgerEntries, exempt: readonly Window[]): Promise<Violation[]> {
+    const toldAt = new Map<unknown, number>();
+    for (const { at, body } of clients.flatMap(({ connections }) => connections.flatMap(({ frames }) => frames))) {
+      toldAt.set(body.id, Math.min(at, toldAt.get(body.id) ?? Infinity));
+    }
     const events = await database.query<ToldEvent>(
       `select user_id::float8 as "userId", payload->>'phone_number' as "phoneNumber", type,
-         data_version::int as version, (extract(epoch from created_at) * 1000)::float8 as "createdAt"
+         event_id as "eventId", data_version::int as version
        from (select * from outbox union all select * from deleted_outbox) as events where type = any($1)`,
       [Object.keys(MESSAGES)],
     );
     return this.#connections.flatMap((connection, at) => {
-      return checkConnection(`plain connection ${at + 1}`, connection, events, exempt);
+      return checkConnection(`plain connection ${at + 1}`, connection, { events, toldAt, exempt });
     });
   }
 
@@ -98,11 +105,17 @@ export class PlainClients {
   }
 }
 
+interface Facts {
+  readonly events: readonly ToldEvent[];
+  /** When the first client of the ledger received an event, by its id. */
+  readonly toldAt: ReadonlyMap<unknown, number>;
+  readonly exempt: readonly Window[];
+}
+
 function checkConnection(
   name: string,
   { openedAt, closedAt, frames }: PlainConnection,
-  events: readonly ToldEvent[],
-  exempt: readonly Window[],
+  { events, toldAt, exempt }: Facts,
 ): Violation[] {
   const told = new Map<string, number>();
   for (const frame of frames) {
@@ -113,11 +126,11 @@ function checkConnection(
   const possible = new Map<string, number>();
   const due = new Map<string, number>();
   for (const event of events) {
-    const { createdAt, version } = event;
+    const at = toldAt.get(event.eventId) ?? Infinity;
     const text = toInherited(event);
-    if (createdAt > openedAt - EDGE_MS && createdAt < closedAt) possible.set(text, (possible.get(text) ?? 0) + 1);
-    const isExempt = version > 1 && exempt.some(({ from, until }) => createdAt > from - EDGE_MS && createdAt < until);
-    const isInside = createdAt > openedAt + EDGE_MS && createdAt < closedAt - EDGE_MS;
+    if (at > openedAt - EDGE_MS && at < closedAt + EDGE_MS) possible.set(text, (possible.get(text) ?? 0) + 1);
+    const isExempt = event.version > 1 && exempt.some(({ from, until }) => at > from - EDGE_MS && at < until + EDGE_MS);
+    const isInside = at > openedAt + EDGE_MS && at < closedAt - EDGE_MS;
     if (isInside && !isExempt) due.set(text, (due.get(text) ?? 0) + 1);
   }
   for (const [text, count] of told) {

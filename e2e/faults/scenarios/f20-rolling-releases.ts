@@ -115,7 +115,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
   });
   await faultRun.measureRecovery();
   const result = await faultRun.finish();
-  const plainViolations = await scene.plain.check(stack, exempt);
+  const plainViolations = await scene.plain.check(stack, ledger, exempt);
   figures.push(
     `${await countVersion2(faultRun)} logins of version 2, ${faultRun.writtenEventIds.size} events of a new type; ` +
       `sockets without a subprotocol were told ${scene.plain.frames} times`,
