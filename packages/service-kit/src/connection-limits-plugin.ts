@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Socket } from 'node:net';
+import { ProblemError } from './problem-error.ts';
+import { connectionErrors } from './server-options.ts';
 
 export interface ConnectionLimitsOptions {
   /** Open connections of this server; a further one is closed before it is read. */
@@ -20,6 +22,10 @@ async function limitConnections(app: FastifyInstance, { connectionsMax }: Connec
   app.server.on('dropRequest', (_request, socket: Socket) => {
     socket.destroy();
   });
+  // What else a client may expect is ignored (RFC 9110 section 10.1.1): Node's 417 has no body.
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response);
+  });
   const inProgress = new WeakMap<Socket, number>();
   app.addHook('onRequest', (request, reply, done) => {
     const { socket } = request.raw;
@@ -32,7 +38,9 @@ async function limitConnections(app: FastifyInstance, { connectionsMax }: Connec
     }
     inProgress.set(socket, count);
     reply.raw.once('close', () => inProgress.set(socket, (inProgress.get(socket) ?? 1) - 1));
-    done();
+    const { headers, httpVersion } = request.raw;
+    const isNameless = httpVersion === '1.1' && headers.host === undefined;
+    done(isNameless ? new ProblemError(connectionErrors.malformed_request) : undefined);
   });
 }
 

@@ -102,6 +102,8 @@ export function serverOptions(limits: ConnectionLimits = connectionLimits) {
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
       connectionsCheckingInterval: limits.checkIntervalMs,
+      // Node's own refusal has no body; connectionLimitsPlugin refuses as a problem (RFC 9112 section 3.2).
+      requireHostHeader: false,
     },
     // Fastify sets these on the server after it is made, its own defaults too.
     requestTimeout: limits.requestMs,

@@ -149,6 +149,10 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
       void drain(hub, plan, timers).finally(done);
     },
   });
+  // Every other method with an upgrade would be refused by `ws`, in HTML (RFC 6455 section 4.1: it is a GET).
+  app.addHook('onRequest', async ({ ws: isUpgrade, method }) => {
+    if (isUpgrade && method !== 'GET') throw new ProblemError(gatewayErrors.invalid_handshake);
+  });
 
   /** Everything that can refuse a handshake does so here, before the upgrade; the cheapest first. */
   async function admit(request: FastifyRequest): Promise<Listener> {

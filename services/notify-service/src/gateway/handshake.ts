@@ -11,6 +11,9 @@ const KEY_EXPRESSION = /^[+/0-9A-Za-z]{22}==$/;
 
 const RFC_6455_VERSION = '13';
 
+/** A token of RFC 9110 section 5.6.2: the name of a subprotocol. */
+const NAME_EXPRESSION = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
 /** RFC 6750 section 2.1, with the scheme in any case (RFC 9110 section 11.1). */
 const BEARER_EXPRESSION = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
@@ -56,9 +59,15 @@ export function checkOrigin(origin: string | undefined, allowed: readonly string
   if (origin !== undefined && !allowed.includes(origin)) throw new ProblemError(commonErrors.forbidden_origin);
 }
 
-/** Reads `Sec-WebSocket-Protocol`. @throws ProblemError 400 for a token without the protocol to answer with. */
+/**
+ * Reads `Sec-WebSocket-Protocol`.
+ * @throws ProblemError 400 for what is no list of different names (RFC 6455 section 4.1), which `ws` would refuse in HTML,
+ * and for a token without the protocol to answer with.
+ */
 export function readProtocols(header: string | undefined): OfferedProtocols {
-  const offered = (header ?? '').split(',').map((name) => name.trim());
+  const offered = header === undefined ? [] : header.split(',').map((name) => name.replaceAll(/^[ \t]+|[ \t]+$/g, ''));
+  const isList = offered.every((name) => NAME_EXPRESSION.test(name)) && new Set(offered).size === offered.length;
+  if (!isList) throw new ProblemError(gatewayErrors.invalid_handshake);
   const hasControlFrames = offered.includes(SUBPROTOCOL);
   const token = findValue(offered, BEARER_SUBPROTOCOL_PREFIX);
   const ticket = findValue(offered, TICKET_SUBPROTOCOL_PREFIX);
