@@ -22,7 +22,7 @@ export interface Answer {
  * Connections are kept, as a proxy keeps them: Node accepts one new connection in each turn of its loop (libuv 1.45 and
  * later), which on a machine that is far too busy are fewer than would be needed for one per request.
  */
-const agent = new Agent({ keepAlive: true });
+const agent = new Agent({ keepAlive: true, maxFreeSockets: 1_000 });
 
 /** Closes the connections that are kept for the next question. */
 export function hangUp(): void {

@@ -18,7 +18,7 @@ const PROBE_INTERVAL_MS = 10;
 const PROBE_TIMEOUT_MS = 20_000;
 
 /** How often somebody ends a session that there is not, each in a transaction of its own. */
-const TRANSACTION_INTERVAL_MS = 50;
+const TRANSACTION_INTERVAL_MS = 100;
 
 /** What is given back is given back with the answer. */
 const GIVEN_BACK_TIMEOUT_MS = 2_000;

@@ -32,6 +32,9 @@ const LOOK_INTERVAL_MS = 200;
 /** An answer that needs nothing but the process. A busy machine may take this long for it. */
 const ALIVE_MS_MAX = 5_000;
 
+/** On a machine that is far too busy, a few new connections a second. */
+const PREPARE_MS_MAX = 60_000;
+
 /** What of the metrics cannot be read is left out after 3 s. */
 const SCRAPE_MS_MAX = 10_000;
 
@@ -42,7 +45,7 @@ const AT_ONCE_MS_MAX = 1_500;
 const SILENCE_FACTOR = 1.2;
 
 /** Giving back what an attempt took from its limits may hold up its refusal so long; and the machine is busy. */
-const SLACK_MS = 2_000;
+const SLACK_MS = 3_000;
 
 /** What waits is some 20 KiB; ten times as much as all that may wait is a queue without an end. */
 const GROWTH_MIB_MAX = 150;
@@ -137,6 +140,12 @@ export class Outage {
     this.#plan = plan;
     this.#looks = new Looks(run.stack.auth.url);
     this.#peakBefore = readPeakMib(run.stack.auth.pid);
+  }
+
+  /** Before it begins: opens the connections that the crowd will come on, as a proxy in front would have them open. */
+  async prepare(): Promise<void> {
+    const url = `${this.#run.stack.auth.url}/healthz`;
+    await Promise.all(Array.from({ length: this.#plan.crowd }, () => ask({ url, timeoutMs: PREPARE_MS_MAX })));
   }
 
   /** Lets it last. */
