@@ -172,8 +172,9 @@ export class Outage {
     const longestMs = Math.max(...answers.map(({ tookMs }) => tookMs));
     const middleMs = answers.map(({ tookMs }) => tookMs).sort((a, b) => a - b)[answers.length >> 1] ?? 0;
     this.#run.figures.push(
-      `${what} for ${durationMs} ms, ${answers.length} requests: up to ${waitingPeak} waited, half were answered ` +
-        `within ${Math.round(middleMs)} ms, all within ${Math.round(longestMs)} ms; memory peaked ${grownMib} MiB higher`,
+      `${what} for ${durationMs} ms, ${answers.length} requests: up to ${waitingPeak} waited, half were ` +
+        `answered within ${Math.round(middleMs)} ms, all within ${Math.round(longestMs)} ms; ` +
+        `memory peaked ${grownMib} MiB higher`,
     );
     return [
       ...violations,
