@@ -28,6 +28,24 @@ const ON_THE_WAY_BYTES_MAX = 256 * 1024;
 /** With a bandwidth: a slice that takes longer than this would arrive as a burst. */
 const SLICE_MS_MAX = 20;
 
+export type Ending = 'destroy' | 'reset';
+
+const resetting = new WeakSet<Socket>();
+
+/**
+ * Closes a socket at once. Node (20.20) cannot reset one whose end is still on its way, nor close one that it is about
+ * to reset, and would leave either open for ever: the first is closed without a reset, the second left alone.
+ */
+export function closeSocket(socket: Socket, how: Ending): void {
+  if (socket.destroyed || resetting.has(socket)) return;
+  if (how === 'destroy' || socket.connecting || socket.writableEnded || socket.writableLength > 0) {
+    socket.destroy();
+    return;
+  }
+  resetting.add(socket);
+  socket.resetAndDestroy();
+}
+
 interface Piece {
   /** Null: the sender has said that it has said everything. */
   bytes: Buffer | null;
@@ -56,7 +74,7 @@ export class FaultPipe {
   #immediate: NodeJS.Immediate | null = null;
   #isSinkFull = false;
   /** How the source ended while nothing could be told to the sink. */
-  #untold: 'destroy' | 'reset' | null = null;
+  #untold: Ending | null = null;
 
   constructor(options: FaultPipeOptions) {
     this.#options = options;
@@ -111,7 +129,7 @@ export class FaultPipe {
   #pump(): void {
     this.#cancel();
     const { sink } = this.#options;
-    while (!this.#isSinkFull && this.#conditions.isBlackHole !== true && !sink.destroyed) {
+    while (!this.#isSinkFull && this.#conditions.isBlackHole !== true && sink.writable) {
       const piece = this.#queue[0];
       if (piece === undefined) return;
       const waitMs = Math.max(piece.dueAt, this.#freeAt) - performance.now();
@@ -149,12 +167,10 @@ export class FaultPipe {
     this.#updateReading();
   }
 
-  #endSink(how: 'destroy' | 'reset'): void {
+  #endSink(how: Ending): void {
     this.#untold = how;
     if (this.#conditions.isBlackHole === true) return;
-    const { sink } = this.#options;
-    if (how === 'reset') sink.resetAndDestroy();
-    else sink.destroy();
+    closeSocket(this.#options.sink, how);
   }
 
   #cancel(): void {

@@ -1,6 +1,6 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { waitFor } from '@infrasignal/local-stack';
-import { FaultPipe, type NetworkConditions } from './fault-pipe.ts';
+import { closeSocket, FaultPipe, type NetworkConditions } from './fault-pipe.ts';
 import type { TestContext } from './test-context.ts';
 
 /**
@@ -87,12 +87,12 @@ export class FaultProxy {
 
   /** Closes every connection, at both ends. */
   cut(): void {
-    for (const socket of this.#sockets()) socket.destroy();
+    for (const socket of this.#sockets()) closeSocket(socket, 'destroy');
   }
 
   /** Resets every connection, at both ends: what was on the way is lost, and both hear of it at once (RST). */
   reset(): void {
-    for (const socket of this.#sockets()) socket.resetAndDestroy();
+    for (const socket of this.#sockets()) closeSocket(socket, 'reset');
   }
 
   /** Resets what is there and refuses new connections, as a machine does on which the server does not run. */

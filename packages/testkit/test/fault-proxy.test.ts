@@ -215,3 +215,24 @@ test('resets and refusals are seen at both ends, and heal', async (t) => {
   open(t, proxy.port).socket.write('b');
   await waitFor(() => received().toString() === 'ab');
 });
+
+test('no connection is left over, whatever it was at when it was reset or closed', async (t) => {
+  const { port } = await startSink(t);
+  const proxy = await startFaultProxy(t, { port });
+  for (let at = 0; at < 60; at += 1) {
+    const { socket } = open(t, proxy.port);
+    socket.write(randomBytes(60_000));
+    if (at % 3 === 0) socket.end();
+    if (at % 5 === 0) proxy.setNetwork(at % 2 === 0 ? { isBlackHole: true } : { bytesPerSecond: 20_000 }, 'up');
+    if (at % 7 === 0) await waitFor(() => socket.readyState !== 'opening');
+    if (at % 11 === 0) proxy.reset();
+    if (at % 13 === 0) proxy.cut();
+  }
+  proxy.setNetwork({});
+  proxy.reset();
+  const isEmpty = (): boolean => {
+    proxy.cut(); // also those that arrived meanwhile
+    return proxy.connections === 0;
+  };
+  await waitFor(isEmpty, { description: 'every connection to be closed' });
+});
