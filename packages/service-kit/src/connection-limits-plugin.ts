@@ -40,7 +40,15 @@ async function limitConnections(app: FastifyInstance, { connectionsMax }: Connec
     reply.raw.once('close', () => inProgress.set(socket, (inProgress.get(socket) ?? 1) - 1));
     const { headers, httpVersion } = request.raw;
     const isNameless = httpVersion === '1.1' && headers.host === undefined;
-    done(isNameless ? new ProblemError(connectionErrors.malformed_request) : undefined);
+    if (!isNameless) {
+      done();
+      return;
+    }
+    // Node lets go of the connection of a request to upgrade, and who takes it over has not heard of this one yet.
+    reply.raw.once('finish', () => {
+      socket.destroySoon();
+    });
+    done(new ProblemError(connectionErrors.malformed_request));
   });
 }
 
