@@ -55,9 +55,10 @@ export interface Expectations {
 /** Everything that one socket is sent, checked as it comes. @throws BrokenPromiseError */
 export class Observer {
   readonly #expectations: Expectations;
+  /** Of each user the newest that the client has, from this socket or an earlier one. */
   readonly #standing = new Map<number, number>();
-  /** Of those, where this socket came in, not what it was sent. */
-  readonly #untold = new Set<number>();
+  /** Of each user the last that this socket was sent: less than the client has, when it is told once more. */
+  readonly #told = new Map<number, number>();
   isConnected = false;
   isOver = false;
   #hasEnded = false;
@@ -103,16 +104,19 @@ export class Observer {
   /** The next of its user: none left out, none twice. */
   #follow(userId: number, seq: number, frame: ReceivedFrame): void {
     const last = this.#standing.get(userId);
+    const told = this.#told.get(userId);
     const { kind, outbox } = this.#expectations;
-    const isFirst = kind.isFeed && this.#untold.delete(userId);
-    this.#standing.set(userId, seq);
+    const isFirst = kind.isFeed && told === undefined;
+    this.#standing.set(userId, Math.max(last ?? 0, seq));
+    this.#told.set(userId, seq);
     if (last === undefined) return;
     // A place in the feed is a position. What the stream was given once more stands behind that place, and is told with
-    // a resume although its reader may have it: by its id it knows it again.
+    // a resume although its reader may have it: by its id it knows it again. It has what it had, so that this may end
+    // anywhere: what its node reads for a second time is told to nobody.
     if (isFirst && seq <= last && (outbox.find(userId, seq)?.timesStored ?? 0) > 1) return;
     // And the same event may come to stand at the same position again, behind others than before (relay/README.md).
     if (isFirst && outbox.wasTornSince(0)) return;
-    if (seq <= last) this.#fail('no repeat', frame, `after ${last}`);
+    if (seq <= (told ?? last)) this.#fail('no repeat', frame, `after ${told ?? last}`);
     for (let missing = last + 1; missing < seq; missing += 1) {
       if (this.#mayBeMissing(userId, missing, last)) continue;
       this.#fail('no gap', frame, `without ${missing}, after ${last}`);
@@ -157,10 +161,7 @@ export class Observer {
     if (kind.isFeed) {
       if (after !== null && frame.recovered === true) {
         if (standing === null) this.#fail('no recovery from a place that is none', frame);
-        for (const [userId, seq] of standing ?? []) {
-          this.#standing.set(userId, seq);
-          this.#untold.add(userId);
-        }
+        for (const [userId, seq] of standing ?? []) this.#standing.set(userId, seq);
       }
       return;
     }

@@ -1,6 +1,6 @@
 import type { Schedule } from './sim-world.ts';
 
-/** Schedules that broke a promise once, as short as they could be made, and why they did. */
+/** Schedules that broke a promise once, or seemed to, as short as they could be made, and why they did. */
 export const regressions: Readonly<Record<string, Schedule>> = {
   /**
    * The greeting’s cursor had no broadcast in it, and a hint behind the broadcasts that the replay was about to bring.
@@ -95,6 +95,20 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 0 },
       { kind: 'login', user: 1, count: 1, waitMs: 10 },
       { kind: 'loseSocket', client: 0, isNoticed: false, waitMs: 300 },
+    ],
+  },
+  /**
+   * The broker forgot what it had stored and was given it again. A reader of everything that came back when half of it was
+   * read again was told that half, and nothing was missing: it was the observer that took its place back with it.
+   */
+  'told again half of what it has': {
+    seed: 6,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 1, count: 2, waitMs: 10 },
+      { kind: 'crashBroker', lost: 0, downMs: 300, forgetsIds: true, waitMs: 200 },
+      { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 0 },
     ],
   },
 };
