@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import { settings as authSettings } from '../../services/auth-service/src/config.ts';
 import { settings as notifySettings } from '../../services/notify-service/src/config.ts';
 import { listContext } from './build-context.ts';
-import { canIsolate, startContainer } from './container.ts';
+import { canIsolate, startContainer, type Container } from './container.ts';
 import { readStages } from './dockerfile.ts';
 import { buildImage, type BuiltImage } from './image-build.ts';
 
@@ -74,8 +74,11 @@ function checkTree(t: Test, { root, config }: BuiltImage): void {
   t.comment(`tree of the image: ${Math.round(Number(kilobytes) / 1024)} MiB, ${packages.length} packages`);
 }
 
-async function untilHealthy(url: string): Promise<void> {
-  await waitFor(async () => (await fetch(`${url}/healthz`)).ok, { timeoutMs: 30_000, description: `${url} to be alive` });
+async function untilHealthy(url: string, container: Container): Promise<void> {
+  const isAlive = async (): Promise<boolean> => (await fetch(`${url}/healthz`)).ok;
+  await waitFor(isAlive, { timeoutMs: 30_000, description: `${url} to be alive` }).catch((error: unknown) => {
+    throw new Error(`it said: ${container.logs()}`, { cause: error });
+  });
 }
 
 t.test('A33 the images’ own commands build services that start, work and end, read-only and not as root', async (t) => {
@@ -94,14 +97,14 @@ t.test('A33 the images’ own commands build services that start, work and end, 
     NATS_URL: nats.url,
     SECRET_KEY: 'only for tests, and long enough: 0123456789',
   });
-  await untilHealthy(authUrl);
+  await untilHealthy(authUrl, auth);
   const notify = await startContainer(t, images.notify, {
     HOST: '127.0.0.1',
     PORT: String(notifyPort),
     NATS_URL: nats.url,
     JWKS_URL: `${authUrl}/.well-known/jwks.json`,
   });
-  await untilHealthy(notifyUrl);
+  await untilHealthy(notifyUrl, notify);
   await waitFor(async () => (await fetch(`${notifyUrl}/readyz`)).ok, { timeoutMs: 30_000 });
   t.same([await auth.checkHealth(), await notify.checkHealth()], [0, 0], 'HEALTHCHECK');
 
