@@ -19,6 +19,11 @@ export function canIsolate(): boolean {
   return process.getuid?.() === 0 && spawnSync('unshare', ['--mount', '--pid', '--fork', 'true']).status === 0;
 }
 
+/** The test runner loads a module of its own into every Node that is started; it is not in the image, nor for its user. */
+function unobserved(command: readonly string[]): readonly string[] {
+  return ['env', '-u', 'NODE_OPTIONS', ...command];
+}
+
 /**
  * Runs an image's command as its user, with its environment and nothing else. Where the machine allows it, as process 1 of
  * a namespace of its own, without any capability, in which every file system of the disk is read-only.
@@ -34,7 +39,7 @@ export async function startContainer(t: TestContext, image: BuiltImage, env: Rec
   const isRoot = process.getuid?.() === 0;
   const child = await startManagedProcess({
     name: 'container',
-    ...(isIsolated ? isolate(config.command, uid, gid) : toCommand(config.command)),
+    ...(isIsolated ? isolate(unobserved(config.command), uid, gid) : toCommand(unobserved(config.command))),
     ...(isRoot && !isIsolated ? { account: { uid, gid } } : {}),
     cwd,
     env: whole,
@@ -45,7 +50,7 @@ export async function startContainer(t: TestContext, image: BuiltImage, env: Rec
   return {
     logs: () => readFileSync(logPath, 'utf8'),
     checkHealth: async () => {
-      const [command = '', ...args] = config.healthcheck;
+      const { command, args } = toCommand(unobserved(config.healthcheck));
       const options = { cwd, env: whole, ...(isRoot ? { uid, gid } : {}) };
       return promisify(execFile)(command, args, options).then(
         () => 0,

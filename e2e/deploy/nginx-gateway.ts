@@ -1,6 +1,6 @@
 import { findFreePort, PROJECT_ROOT, startManagedProcess } from '@infrasignal/local-stack';
 import { createTestDirectory, waitFor, type StackServices, type TestContext } from '@infrasignal/testkit';
-import { chmodSync, chownSync, closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, cpSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStages } from './dockerfile.ts';
 import { startNameServer } from './name-server.ts';
@@ -35,6 +35,9 @@ export async function startNginxGateway(
     'auth-service': auths.map(({ url }) => new URL(url).hostname),
     'notify-service': notifies.map(({ url }) => new URL(url).hostname),
   };
+  // As in the image, where it lies beside nginx: whoever nginx runs as may not see the clone.
+  const webRoot = join(directory, 'web');
+  cpSync(join(PROJECT_ROOT, 'packages/web/public'), webRoot, { recursive: true });
   const nameServer = await startNameServer(t, (name) => names[name] ?? []);
   const image = readStages(readFileSync(IMAGE, 'utf8')).at(-1)!.config;
   const values: Record<string, string> = {
@@ -45,7 +48,7 @@ export async function startNginxGateway(
     GATEWAY_HEALTH_PORT: String(healthPort),
     GATEWAY_AUTH: `auth-service:${auths[0]?.port ?? 1}`,
     GATEWAY_NOTIFY: `notify-service:${notifies[0]?.port ?? 1}`,
-    GATEWAY_WEB_ROOT: join(PROJECT_ROOT, 'packages/web/public'),
+    GATEWAY_WEB_ROOT: webRoot,
     ...changes,
   };
   const configPath = join(directory, 'nginx.conf');
