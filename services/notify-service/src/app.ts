@@ -51,8 +51,9 @@ export async function buildApp(config: Config, options: FastifyServerOptions = {
     ...tracedLog(tracer),
     ...serverOptions(limitsFor(config)),
     trustProxy: trustHops(config.trustProxyHops),
-    // The inherited paths end with a slash, and are asked for both ways.
-    routerOptions: { ignoreTrailingSlash: true },
+    // The inherited paths end with a slash, and are asked for both ways. Longer parameters than the head of a request
+    // can hold do not exist: what is too long for a route is refused by its schema, as a problem like any other.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: connectionLimits.headBytes },
     ...options,
   });
   await app.register(tracingPlugin, { tracer });

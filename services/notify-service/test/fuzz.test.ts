@@ -136,7 +136,7 @@ t.test('R10 the edge of sockets', { timeout: FUZZ_TIMEOUT_MS }, async (t) => {
       ['Last-Event-ID', 'u1.1.0.0.0'], ['Accept', 'text/event-stream'], ['Content-Length', '5'],
     );
     const target = fc.constantFrom(
-      '/ws/notifications/', '/ws/notifications', '/sse/notifications/', '/api/notifications/history/',
+      '/ws/notifications/', '/ws/notifications', '/sse/notifications/', '/api/notifications/history/', '/api/presence/1',
       '/ws/asyncapi.json', '/healthz', '/readyz', '/ws/', '/sse/',
     );
     const drafts: fc.Arbitrary<RequestDraft> = fc
