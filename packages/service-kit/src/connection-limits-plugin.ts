@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { ProblemError } from './problem-error.ts';
 import { connectionErrors } from './server-options.ts';
@@ -15,6 +16,11 @@ export interface ConnectionLimitsOptions {
  * an answer: with 2,000 connections that is all memory there is. Smaller breaks clients that do pipeline.
  */
 const REQUESTS_AT_ONCE_MAX = 10;
+
+/** Node's own note of it, which its types leave out. */
+function isLetGo(request: IncomingMessage & { readonly upgrade?: boolean }): boolean {
+  return request.upgrade === true;
+}
 
 async function limitConnections(app: FastifyInstance, { connectionsMax }: ConnectionLimitsOptions): Promise<void> {
   app.server.maxConnections = connectionsMax;
@@ -44,11 +50,13 @@ async function limitConnections(app: FastifyInstance, { connectionsMax }: Connec
       done();
       return;
     }
-    // Node lets go of the connection of a request to upgrade, and who takes it over has not heard of this one yet.
-    reply.raw.once('finish', () => {
-      socket.destroySoon();
-    });
     done(new ProblemError(connectionErrors.malformed_request));
+  });
+  // Node lets go of the connection of a request to upgrade, time limits included. Who takes it over has not heard of one
+  // that is refused before its turn; nobody would ever close it.
+  app.addHook('onResponse', (request, _reply, done) => {
+    if (isLetGo(request.raw)) request.raw.socket.destroySoon();
+    done();
   });
 }
 
