@@ -2,7 +2,7 @@ import { createTestDirectory, waitFor, type ServiceProcess, type TestContext } f
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export const SHIFTED_CLOCK = new URL('shifted-clock.mjs', import.meta.url);
+export const SHIFTED_CLOCK = new URL('preloads/shifted-clock.mjs', import.meta.url);
 
 /** The clocks of the services that have shifted-clock.mjs loaded: each can be off by itself. */
 export class Clocks {

@@ -127,7 +127,7 @@ export class FaultRun {
   /** Everything is up, the users are registered, their sockets connected, nothing is under way. */
   static async set(t: TestContext, options: FaultRunOptions): Promise<FaultRun> {
     const probeDirectory = createTestDirectory(t, 'infrasignal-probe-');
-    const preloads = [new URL('process-probe.mjs', import.meta.url), ...[options.preload ?? []].flat()];
+    const preloads = [new URL('preloads/process-probe.mjs', import.meta.url), ...[options.preload ?? []].flat()];
     const probe = {
       NODE_OPTIONS: preloads.map(({ href }) => `--import ${href}`).join(' '),
       FAULT_PROBE_DIRECTORY: probeDirectory,

@@ -80,7 +80,7 @@ async function set({ t, random, progress }: ScenarioContext, size: Size, breakag
     random,
     progress,
     users: size.users,
-    preload: new URL('../stopped-at.mjs', import.meta.url),
+    preload: new URL('../preloads/stopped-at.mjs', import.meta.url),
     ...(drainTimeoutMs === undefined ? {} : { drainTimeoutMs }),
     stack: {
       authInstances: INSTANCES,

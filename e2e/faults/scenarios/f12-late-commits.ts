@@ -157,7 +157,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   };
   const run = await set(context, {
     users: 10,
-    preload: new URL('../relay-by-cursor.mjs', import.meta.url),
+    preload: new URL('../preloads/relay-by-cursor.mjs', import.meta.url),
     drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS,
     recoveryLimitMs: CONTROL_RECOVERY_MS_MAX,
     stack: { createDatabase },

@@ -34,7 +34,7 @@ const NEWCOMER_TIMEOUT_MS = 5_000;
 /** @param scale of the time that a connection may take; Infinity: as if nobody had set a limit */
 function limitsScaledBy(scale: number): Pick<FaultRunOptions, 'preload' | 'stack'> {
   const env = { FAULT_CONNECTION_LIMITS_SCALE: String(scale) };
-  return { preload: new URL('../scaled-connection-limits.mjs', import.meta.url), stack: { authEnv: env, notifyEnv: env } };
+  return { preload: new URL('../preloads/scaled-connection-limits.mjs', import.meta.url), stack: { authEnv: env, notifyEnv: env } };
 }
 
 function startCrowd({ t, kills }: ScenarioContext, { stack }: FaultRun): Promise<SlowCrowd> {

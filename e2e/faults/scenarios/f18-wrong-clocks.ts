@@ -168,7 +168,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
 
 /** Services whose timers go by the time of day. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const preload = [SHIFTED_CLOCK, new URL('../timers-by-wall-clock.mjs', import.meta.url)];
+  const preload = [SHIFTED_CLOCK, new URL('../preloads/timers-by-wall-clock.mjs', import.meta.url)];
   const scene = await set(context, { users: 5, preload, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
   await tryCase(scene, { suspect: suspectsOf(scene.run).notify, shiftMs: DAY_MS, manner: 'step' });
   const result = await scene.run.finish();

@@ -84,7 +84,7 @@ function run(context: ScenarioContext): Promise<FaultRunResult> {
 
 /** A relay that publishes what it is in doubt about, and trusts the broker to recognise it. */
 function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const preload = new URL('../relay-without-lookups.mjs', import.meta.url);
+  const preload = new URL('../preloads/relay-without-lookups.mjs', import.meta.url);
   return play(context, {
     windowSeconds: WINDOW_SECONDS.short,
     users: 10,

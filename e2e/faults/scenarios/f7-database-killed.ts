@@ -102,7 +102,7 @@ const CONTROL_KILLS_MS = 1_500;
 
 /** Two broken parts: an event that is written after its change, and then a pool without an error listener. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const preload = new URL('../event-in-second-transaction.mjs', import.meta.url);
+  const preload = new URL('../preloads/event-in-second-transaction.mjs', import.meta.url);
   const scene = await set(context, { users: 10, preload, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
   const { run, server } = scene;
   await server.database.query(ASIDE);

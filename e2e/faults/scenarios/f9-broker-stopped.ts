@@ -81,7 +81,7 @@ async function watchItNoticed(faultRun: FaultRun, { noticedMsMax }: Size, since:
 async function play({ t, random, progress }: ScenarioContext, size: Size, pingsScale: number): Promise<FaultRunResult> {
   const { hiccups, stoppedMs, users } = size;
   const env = { FAULT_BROKER_PINGS_SCALE: String(pingsScale) };
-  const preload = new URL('../scaled-broker-pings.mjs', import.meta.url);
+  const preload = new URL('../preloads/scaled-broker-pings.mjs', import.meta.url);
   const faultRun = await FaultRun.set(t, {
     random,
     progress,

@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks';
 const directory = process.env.FAULT_STOP_DIRECTORY;
 const isLockUnwatched = process.env.FAULT_LOCK_UNWATCHED === 'true';
 const requireHere = createRequire(import.meta.url);
-const requireAsAuth = createRequire(requireHere.resolve('../../services/auth-service/package.json'));
+const requireAsAuth = createRequire(requireHere.resolve('../../../services/auth-service/package.json'));
 const { Client } = requireAsAuth('pg');
 const { JetStreamClientImpl } = requireAsAuth('@nats-io/jetstream/internal');
 

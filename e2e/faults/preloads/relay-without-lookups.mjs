@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 
 const requireHere = createRequire(import.meta.url);
-const requireAsAuth = createRequire(requireHere.resolve('../../services/auth-service/package.json'));
+const requireAsAuth = createRequire(requireHere.resolve('../../../services/auth-service/package.json'));
 const { BaseApiClientImpl, JetStreamApiCodes, JetStreamApiError } = requireAsAuth('@nats-io/jetstream/internal');
 
 const request = BaseApiClientImpl.prototype._request;

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 
 const requireHere = createRequire(import.meta.url);
-const requireAsAuth = createRequire(requireHere.resolve('../../services/auth-service/package.json'));
+const requireAsAuth = createRequire(requireHere.resolve('../../../services/auth-service/package.json'));
 const requireAsClient = createRequire(requireAsAuth.resolve('@nats-io/transport-node'));
 const { Heartbeat } = requireAsClient('@nats-io/nats-core/internal');
 
