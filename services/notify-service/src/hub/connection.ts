@@ -62,6 +62,11 @@ export class Connection {
   lastBroadcastSeq = 0;
   /** On the feed of everything: the log up to this position is not sent. */
   seenThrough = 0;
+  /**
+   * On the feed of everything: of each user the newest `seq` that the replay brought; null without a replay. It may have
+   * been read in a log that this node had yet to learn of, and reads then. At most as many as one resume may bring.
+   */
+  replayedSeqs: Map<number, number> | null = null;
   /** Places of the user's log since `lastSeq` that hold no valid event: the next `seq` may jump over as many. */
   skippedSeqs = 0;
   /** Events that arrived while joining. */

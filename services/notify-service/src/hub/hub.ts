@@ -132,18 +132,25 @@ export class Hub {
     connection.lastSeq = admission.seq === 0 ? null : admission.seq;
     connection.lastBroadcastSeq = admission.broadcastSeq;
     connection.seenThrough = admission.seenThrough;
+    if (connection.audience.kind === 'everything' && admission.replay.length > 0) connection.replayedSeqs = new Map();
     const replayed: Frame[] = [];
+    let isEnded = false;
     for (const event of admission.replay) {
       if (event.userId !== null) connection.lastSeq = event.seq;
       else connection.lastBroadcastSeq = Math.max(connection.lastBroadcastSeq, event.seq);
+      if (event.userId !== null) connection.replayedSeqs?.set(event.userId, event.seq);
       const frame = event.frame(connection.variant, connection.stand);
       if (frame === null) this.stats.untoldDeliveries += 1;
       else replayed.push(frame);
+      isEnded = event.endedSessions.includes(connection.sessionId ?? '');
+      if (isEnded) break;
     }
     connection.lastSeq = admission.lastSeq;
     this.stats.replayed += replayed.length;
     for (const frame of replayed) connection.allowanceBytes += frame.byteLength;
     for (const frame of [admission.greeting, ...replayed]) this.#enqueue(connection, frame);
+    // The broker told of the end of its session before this node read of it.
+    if (isEnded) this.close(connection, closeCodes.sessionRevoked);
     const { held, waiting } = connection;
     connection.held = [];
     connection.waiting = [];
@@ -322,10 +329,11 @@ export class Hub {
   /** Decides by the user's own counter: seen before, next, or after a hole. */
   #isNext(connection: Connection, event: HubEvent): boolean {
     if (event.userId === null) return this.#isNextBroadcast(connection, event);
-    const { seq, position } = event;
-    const { lastSeq } = connection;
+    const { seq, position, userId } = event;
+    const { lastSeq, replayedSeqs, seenThrough } = connection;
     const isFeed = connection.audience.kind === 'everything';
-    if (isFeed ? position.sequence <= connection.seenThrough : lastSeq !== null && seq <= lastSeq) {
+    const seenSeq = isFeed ? replayedSeqs?.get(userId) : lastSeq;
+    if (seq <= (seenSeq ?? 0) || (isFeed && position.sequence <= seenThrough)) {
       this.stats.repeatedDeliveries += 1;
       return false;
     }
@@ -340,14 +348,16 @@ export class Hub {
     return true;
   }
 
-  /** Holes are seen where the log is read: all sockets of a node have the same one. */
+  /** Holes are seen where the log is read, but for who came with more than a node that knew of none. */
   #isNextBroadcast(connection: Connection, { seq, position }: HubEvent): boolean {
-    const { audience, lastBroadcastSeq, seenThrough } = connection;
+    const { audience, isResumable, lastBroadcastSeq, seenThrough } = connection;
     const isSeen = audience.kind === 'everything' && position.sequence <= seenThrough;
     const isNext = seq > lastBroadcastSeq && !isSeen;
+    const isJump = isResumable && isNext && lastBroadcastSeq > 0 && seq > lastBroadcastSeq + 1;
+    if (isJump && this.broadcasts.after(lastBroadcastSeq, seq) === 'evicted') this.close(connection, closeCodes.resync);
     connection.lastBroadcastSeq = Math.max(lastBroadcastSeq, seq);
     if (!isNext) this.stats.repeatedDeliveries += 1;
-    return isNext;
+    return isNext && connection.isOpen;
   }
 
   #enqueue(connection: Connection, frame: Frame): void {

@@ -52,9 +52,12 @@ export class NewestSequences {
     return true;
   }
 
-  /** Notes what the broker told of a user. */
+  /**
+   * Notes what the broker told of a user of whom nothing is known. Of others this node knows all that it has behind it:
+   * what is newer there is of a log that it does not know yet, and does not go with what it remembers of its own.
+   */
   learn(userId: number, seq: number, position: StreamPosition): void {
-    if (seq <= (this.find(userId)?.seq ?? 0)) return;
+    if (this.find(userId) !== null) return;
     this.#learned.set(userId, { seq, position, skipped: 0 });
     forgetOldest(this.#learned, this.#usersMax);
   }

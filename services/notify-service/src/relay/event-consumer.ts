@@ -242,7 +242,10 @@ export class EventConsumer {
   async #openNext(connection: NatsConnection, state: StreamState, place: ReadPlace): Promise<OpenedEpoch> {
     const { recovery } = this.#follower;
     if (recovery !== null) return this.#openRecovery(connection, state, recovery.fromTimeMs);
-    const point = chooseResumePoint(place, state, await this.#eventAt(proofOf(place)));
+    const found = await this.#eventAt(proofOf(place));
+    // It may have been dropped for its age just now: what the log begins with is asked after that it was not there.
+    const stateNow = found === null ? await this.#options.reader.getState() : state;
+    const point = chooseResumePoint(place, stateNow, found);
     if (point.kind === 'continue') {
       const epoch = await this.#openAfter(connection, point.fromSequence - 1);
       return {
@@ -253,7 +256,7 @@ export class EventConsumer {
       };
     }
     this.#options.log.warn({ why: point.why }, 'the event stream is not the one that was read, reading it again');
-    return this.#openRecovery(connection, state, point.fromTimeMs);
+    return this.#openRecovery(connection, stateNow, point.fromTimeMs);
   }
 
   async #openAfter(connection: NatsConnection, sequence: number): Promise<ConsumerEpoch> {

@@ -135,7 +135,9 @@ export class OwnResume {
     if (newest.position === null) {
       return hint === null ? this.#fromNow(join, newest, 'evicted') : this.#whole(join, cursor.seq, newest);
     }
-    const read = await this.#read(join, startChain(cursor, hint), hint, newest);
+    let read = await this.#read(join, startChain(cursor, hint), hint, newest);
+    // In a log that was rolled back the hint's event may stand where it stood, behind what came after it before.
+    if (read === 'evicted' && hint !== null) read = await this.#read(join, startChain(cursor, null), null, newest);
     return typeof read === 'string' ? this.#fromNow(join, newest, read) : this.#replay(cursor, hint, read);
   }
 

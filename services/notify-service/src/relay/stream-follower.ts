@@ -149,9 +149,12 @@ export class StreamFollower {
     const { hub, log, stats } = this.#options;
     const { reason, userId } = decoded;
     increment(stats.invalidEvents, reason);
+    // In a recovery it may have passed before, and has no number that would tell. Not to count one that is new makes a
+    // doubt of the jump behind it, which is settled; to count one twice would hide a loss.
+    const isCounted = !isRepeated && this.#recovery === null;
     // Whatever else is no event was for everybody, or on a subject of nobody.
-    if (userId !== null && !isRepeated) hub.skip(userId);
-    else if (reason !== 'subject' && !isRepeated) hub.skipBroadcast();
+    if (userId !== null && isCounted) hub.skip(userId);
+    else if (reason !== 'subject' && isCounted) hub.skipBroadcast();
     const complaint = `${reason} ${subject}`;
     if (this.#complaints.has(complaint) || this.#complaints.size >= COMPLAINTS_MAX) return;
     this.#complaints.add(complaint);

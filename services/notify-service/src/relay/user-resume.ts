@@ -65,12 +65,11 @@ export class UserResume {
     const { reader } = this.#options;
     const { broadcastSeq: seq, hint } = cursor;
     const newest = await reader.findNewestBroadcast(join.userId);
-    if (newest === null) {
-      const isWhole = hint !== null && (await isTrueHint(reader, join, hint));
-      return isWhole ? { seq, events: [] } : 'evicted';
-    }
-    const { decoded } = newest;
-    return decoded.ok && decoded.event.seq >= seq ? { seq, events: [] } : 'unknown_cursor';
+    const ahead: Missed = { seq, events: [] };
+    if (newest?.decoded.ok === true) return newest.decoded.event.seq >= seq ? ahead : 'unknown_cursor';
+    // None is held, or the newest is no event and has no number: that the log is the one with the hint tells as much.
+    if (hint !== null && (await isTrueHint(reader, join, hint))) return ahead;
+    return newest === null ? 'evicted' : 'unknown_cursor';
   }
 }
 
