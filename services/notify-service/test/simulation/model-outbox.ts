@@ -42,7 +42,8 @@ export class ModelOutbox {
   #count = 0;
   /** Events that the stream had, has not, and will have again. */
   readonly #lost = new Set<string>();
-  #wholeSinceMs = 0;
+  /** Null: it never was without any. */
+  #wholeSinceMs: number | null = null;
   /** Something is gone from the stream for good. */
   hasEvicted = false;
 
@@ -69,7 +70,7 @@ export class ModelOutbox {
 
   /** True if at some moment since then the stream was without something that it had been given. */
   wasTornSince(atMs: number): boolean {
-    return this.#lost.size > 0 || this.#wholeSinceMs >= atMs;
+    return this.#lost.size > 0 || (this.#wholeSinceMs !== null && this.#wholeSinceMs >= atMs);
   }
 
   login(userId: number, isVoid = false): TrueEvent {

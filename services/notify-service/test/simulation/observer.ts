@@ -46,6 +46,8 @@ export interface Expectations {
   readonly after: string | null;
   /** On the feed: where it stood with that cursor; null: it cannot go on from there. */
   readonly standing: Standing | null;
+  /** What its node had behind it when it came: where it begins if it cannot go on. */
+  readonly readByNode: Standing;
   readonly outbox: ModelOutbox;
   readonly openedAtMs: number;
   /** The `seq` of the event that ended the session, as far as it has. */
@@ -62,6 +64,8 @@ export class Observer {
   isConnected = false;
   isOver = false;
   #hasEnded = false;
+  /** On the feed: it goes on where it was; else it begins, and with a node that may be behind. */
+  #isResumed = false;
 
   constructor(expectations: Expectations) {
     this.#expectations = expectations;
@@ -113,6 +117,7 @@ export class Observer {
     // A place in the feed is a position. What the stream was given once more stands behind that place, and is told with
     // a resume although its reader may have it: by its id it knows it again. It has what it had, so that this may end
     // anywhere: what its node reads for a second time is told to nobody.
+    if (isFirst && seq <= last && !this.#isResumed) return;
     if (isFirst && seq <= last && (outbox.find(userId, seq)?.timesStored ?? 0) > 1) return;
     // And the same event may come to stand at the same position again, behind others than before (relay/README.md).
     if (isFirst && outbox.wasTornSince(0)) return;
@@ -155,17 +160,23 @@ export class Observer {
   #greet(frame: ReceivedFrame): void {
     if (this.isConnected) this.#fail('one greeting', frame);
     this.isConnected = true;
-    const { after, kind, sessionId, standing } = this.#expectations;
+    const { after, kind, readByNode, sessionId, standing } = this.#expectations;
     if (frame.user_id !== kind.userId || frame.session_id !== sessionId) this.#fail('greeted as who it is', frame);
     if (frame.recovered !== true) this.#checkFailure(frame);
     if (kind.isFeed) {
-      if (after !== null && frame.recovered === true) {
-        if (standing === null) this.#fail('no recovery from a place that is none', frame);
-        for (const [userId, seq] of standing ?? []) this.#standing.set(userId, seq);
-      }
+      this.#isResumed = after !== null && frame.recovered === true;
+      if (this.#isResumed && standing === null) this.#fail('no recovery from a place that is none', frame);
+      if (this.#isResumed) for (const [userId, seq] of standing ?? []) this.#standing.set(userId, seq);
+      else for (const [userId, seq] of readByNode) this.#standing.set(userId, this.#passGone(userId, seq));
       return;
     }
     this.#greetOwn(frame);
+  }
+
+  /** Over what nobody can read any more. */
+  #passGone(userId: number, seq: number): number {
+    const next = this.#expectations.outbox.find(userId, seq + 1);
+    return next !== null && (next.isOld || next.isVoid) ? this.#passGone(userId, seq + 1) : seq;
   }
 
   #greetOwn(frame: ReceivedFrame): void {

@@ -111,4 +111,117 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 0 },
     ],
   },
+  /**
+   * A client had a broadcast that its node had not read, and the newest message for everybody was no event: without a number
+   * to compare with, it was told that its cursor was of another log.
+   */
+  'ahead of a node, and the newest for everybody is no event': {
+    seed: 45,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'lag', node: 1, ms: 1_500, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 0 },
+      { kind: 'garbageNews', count: 1, waitMs: 0 },
+      { kind: 'crashNode', node: 0, waitMs: 0 },
+    ],
+  },
+  /**
+   * A node that did not know yet of a new log learned a newer event of it from the broker, for one client. To the next one it
+   * told that what lay between was lost, for it is not in the log that the node remembers.
+   */
+  'learned of a new log that the node does not know yet': {
+    seed: 22,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 2, count: 3, waitMs: 0 },
+      { kind: 'login', user: 1, count: 2, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 5 },
+      { kind: 'drainNode', node: 1, waitMs: 0 },
+      { kind: 'recreate', areTold: false, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 10 },
+    ],
+  },
+  /**
+   * A reader of everything was told, from the broker, what stood in a new log at a position that its node had behind it
+   * in the old one. When the node noticed, it read the same event, for the first time, and told it once more.
+   */
+  'replayed from a log that the node does not know yet': {
+    seed: 45,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 8 },
+      { kind: 'evict', count: 1, waitMs: 10 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+      { kind: 'recreate', areTold: false, waitMs: 0 },
+    ],
+  },
+  /** The hint’s event stood at its old position in a new log, behind what its user had not seen: told to be lost, though held. */
+  'the hint at its old position, behind what was missed': {
+    seed: 13,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'news', count: 1, waitMs: 300 },
+      { kind: 'lag', node: 0, ms: 0, waitMs: 697 },
+      { kind: 'login', user: 2, count: 3, waitMs: 3 },
+      { kind: 'login', user: 1, count: 2, waitMs: 941 },
+      { kind: 'news', count: 2, waitMs: 5 },
+      { kind: 'drainNode', node: 1, waitMs: 0 },
+      { kind: 'recreate', areTold: false, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 300 },
+      { kind: 'readOn', client: 0, waitMs: 0 },
+      { kind: 'lag', node: 0, ms: 0, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 0 },
+      { kind: 'crashBroker', lost: 0, downMs: 10, forgetsIds: false, waitMs: 0 },
+    ],
+  },
+  /** A message that is no event was counted once more when the log was read again, and explained a jump that was a loss. */
+  'no event, counted twice in a new log': {
+    seed: 3956824144,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 2, count: 3, waitMs: 8 },
+      { kind: 'crashBroker', lost: 0, downMs: 10, forgetsIds: false, waitMs: 10 },
+      { kind: 'evict', count: 3, waitMs: 300 },
+      { kind: 'garbage', user: 2, count: 1, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 10 },
+      { kind: 'crashNode', node: 1, waitMs: 300 },
+      { kind: 'recreate', areTold: false, waitMs: 10 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+    ],
+  },
+  /** The last read message was dropped for its age between two questions. A loss was taken for a new log, and told to nobody. */
+  'dropped for its age while the place was looked up': {
+    seed: 4294967277,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 1, count: 2, waitMs: 3 },
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 295 },
+      { kind: 'news', count: 2, waitMs: 12 },
+      { kind: 'evict', count: 2, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 300 },
+      { kind: 'readOn', client: 0, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+    ],
+  },
+  /** A replay held the end of the reader’s own session, which its node had not read yet, and went on behind it. */
+  'told of its end by the broker, and of what came behind': {
+    seed: 1678786361,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'news', count: 1, waitMs: 2 },
+      { kind: 'crashNode', node: 1, waitMs: 47 },
+      { kind: 'recreate', areTold: false, waitMs: 0 },
+      { kind: 'revoke', client: 0, waitMs: 300 },
+      { kind: 'revoke', client: 0, waitMs: 0 },
+    ],
+  },
 };

@@ -136,6 +136,7 @@ export class SimClient {
       sessionId: this.sessionId,
       after,
       standing,
+      readByNode: node.standing(outbox.users),
       outbox,
       openedAtMs: time.nowMs,
       endedAtSeq: ((sessionId) => () => this.#world.endOf(sessionId))(this.sessionId),

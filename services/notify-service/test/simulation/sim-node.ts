@@ -22,6 +22,8 @@ import { REVOCATION_LIFE_MS } from '../../src/relay/revocation-loader.ts';
 import { SharedReader } from '../../src/relay/shared-reader.ts';
 import { UserResume } from '../../src/relay/user-resume.ts';
 import { BrokerLink, type ModelBroker } from './model-broker.ts';
+import { EVERYBODY } from './model-outbox.ts';
+import type { Standing } from './observer.ts';
 import { verifyToken } from './sim-token.ts';
 import { ProcessTimers } from './virtual-time.ts';
 
@@ -144,6 +146,13 @@ export class SimNode {
 
   get isReady(): boolean {
     return this.isAlive && !this.isDraining && this.consumer.isReady;
+  }
+
+  /** Of each of these the newest `seq` that it has behind it; absent while unknown. */
+  standing(userIds: readonly number[]): Standing {
+    const newestOf = (userId: number): number =>
+      (userId === EVERYBODY ? this.hub.broadcasts.newestSeq : this.hub.findNewest(userId)?.seq) ?? 0;
+    return new Map(userIds.map((userId) => [userId, newestOf(userId)] as const).filter(([, seq]) => seq > 0));
   }
 
   admit(applicant: Pick<Applicant, 'token' | 'ticket' | 'hasControlFrames'>): Promise<Listener> {
