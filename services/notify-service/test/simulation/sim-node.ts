@@ -23,7 +23,6 @@ import { SharedReader } from '../../src/relay/shared-reader.ts';
 import { UserResume } from '../../src/relay/user-resume.ts';
 import { BrokerLink, type ModelBroker } from './model-broker.ts';
 import { EVERYBODY } from './model-outbox.ts';
-import type { Standing } from './observer.ts';
 import { verifyToken } from './sim-token.ts';
 import { ProcessTimers } from './virtual-time.ts';
 
@@ -149,7 +148,7 @@ export class SimNode {
   }
 
   /** Of each of these the newest `seq` that it has behind it; absent while unknown. */
-  standing(userIds: readonly number[]): Standing {
+  standing(userIds: readonly number[]): ReadonlyMap<number, number> {
     const newestOf = (userId: number): number =>
       (userId === EVERYBODY ? this.hub.broadcasts.newestSeq : this.hub.findNewest(userId)?.seq) ?? 0;
     return new Map(userIds.map((userId) => [userId, newestOf(userId)] as const).filter(([, seq]) => seq > 0));
