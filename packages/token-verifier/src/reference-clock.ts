@@ -26,9 +26,9 @@ export class ReferenceClock {
     this.#steady = steady;
   }
 
-  /** Milliseconds since 1970; null until something was told. */
+  /** Whole milliseconds since 1970, as `Date.now()` tells them; null until something was told. */
   read(): number | null {
-    return this.#offsetMs === null ? null : this.#steady() + this.#offsetMs;
+    return this.#offsetMs === null ? null : Math.floor(this.#steady() + this.#offsetMs);
   }
 
   learn({ earliestMs, latestMs, askedAtMs, answeredAtMs }: TimeTold): void {
