@@ -2,6 +2,9 @@ import { parseCursor, type OwnCursor, type RecoveryFailure } from '@infrasignal/
 import { EVERYBODY, type ModelOutbox } from './model-outbox.ts';
 import { LIMITS } from './sim-node.ts';
 
+/** The place in the feed before the first message. */
+const BEFORE_EVERYTHING = 'a1.0.0';
+
 /** What was promised and not kept. */
 export class BrokenPromiseError extends Error {
   constructor(promise: string, detail: string) {
@@ -109,7 +112,7 @@ export class Observer {
   #follow(userId: number, seq: number, frame: ReceivedFrame): void {
     const last = this.#standing.get(userId);
     const told = this.#told.get(userId);
-    const { kind, outbox } = this.#expectations;
+    const { after, kind, outbox } = this.#expectations;
     const isFirst = kind.isFeed && told === undefined;
     this.#standing.set(userId, Math.max(last ?? 0, seq));
     this.#told.set(userId, seq);
@@ -117,7 +120,8 @@ export class Observer {
     // A place in the feed is a position. What the stream was given once more stands behind that place, and is told with
     // a resume although its reader may have it: by its id it knows it again. It has what it had, so that this may end
     // anywhere: what its node reads for a second time is told to nobody.
-    if (isFirst && seq <= last && !this.#isResumed) return;
+    // Who began at a node whose newest message was no event has a cursor from before everything, and is told all of it.
+    if (isFirst && seq <= last && (!this.#isResumed || after === BEFORE_EVERYTHING)) return;
     if (isFirst && seq <= last && (outbox.find(userId, seq)?.timesStored ?? 0) > 1) return;
     // And the same event may come to stand at the same position again, behind others than before (relay/README.md).
     if (isFirst && outbox.wasTornSince(0)) return;

@@ -224,4 +224,26 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'revoke', client: 0, waitMs: 0 },
     ],
   },
+  /** A reader of everything began behind a message that is no event: its place is the beginning, and it is told all. */
+  'begun behind a message that is no event': {
+    seed: 715363843,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'crashNode', node: 1, waitMs: 18 },
+      { kind: 'login', user: 2, count: 3, waitMs: 0 },
+      { kind: 'news', count: 2, waitMs: 191 },
+      { kind: 'login', user: 3, count: 1, waitMs: 4 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 2 },
+      { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 0 },
+      { kind: 'garbage', user: 1, count: 1, waitMs: 0 },
+      { kind: 'comeBack', client: 1, cursor: 'older', waitMs: 106 },
+      { kind: 'pass', waitMs: 11 },
+      { kind: 'comeBack', client: 2, cursor: 'none', waitMs: 20 },
+      { kind: 'readOn', client: 0, waitMs: 20 },
+      { kind: 'crashNode', node: 0, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 2 },
+      { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 10 },
+    ],
+  },
 };
