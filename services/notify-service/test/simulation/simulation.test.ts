@@ -7,7 +7,10 @@
  * decides every delay in it; the same schedule is the same run. Every frame that a client reads is checked as it comes
  * (observer.ts), and at the end everything has to come to rest and everything has to have arrived (sim-world.ts).
  *
- * SIMULATION_RUNS=300000 npm test -- services/notify-service/test/simulation/simulation.test.ts   many more schedules
+ * Each run of the tests goes through the same schedules, so that a failure is the doing of what was changed. New ones are
+ * for long runs:
+ *
+ * SIMULATION_RUNS=300000 SIMULATION_SEED=$RANDOM npm test -- services/notify-service/test/simulation/simulation.test.ts   many others
  * SIMULATION_SEED=… (and SIMULATION_PATH=…)    those that a failure printed; the path leads to the shortest one at once
  */
 import fc from 'fast-check';
@@ -18,6 +21,9 @@ import { SimWorld } from './sim-world.ts';
 
 /** Some seconds of one core. */
 const RUNS = Number(process.env.SIMULATION_RUNS ?? 2_000);
+
+/** Any is as good as another. */
+const SEED = 4_242;
 
 /** On a machine that is busy with other things, fewer schedules; what is asked for by number is done. */
 const DURATION_MS_MAX = process.env.SIMULATION_RUNS === undefined ? 20_000 : 2_000_000_000;
@@ -31,7 +37,7 @@ t.test('R4 schedules that broke a promise once', async (t) => {
 });
 
 t.test('R2 R4 R7 R13 no schedule leaves a gap, repeats, mixes up, tells the revoked or waits for ever', async (t) => {
-  const seed = Number(process.env.SIMULATION_SEED ?? Date.now() % 0x7fff_ffff);
+  const seed = Number(process.env.SIMULATION_SEED ?? SEED);
   const path = process.env.SIMULATION_PATH;
   let runs = 0;
   const property = fc.asyncProperty(schedules, async (schedule) => {
