@@ -12,6 +12,13 @@ const ATTEMPTS_MAX = 100;
 const PORT_CHECK_INTERVAL_MS = 100;
 
 /**
+ * What this process was given is not given to it again: whoever asks for several ports before anything listens on them
+ * would now and then get one twice. A cluster of nine did in one start of a hundred, and then waited for a server that
+ * had ended. There are thousands of them, and a process asks for hundreds.
+ */
+const givenOut = new Set<number>();
+
+/**
  * A TCP port of 127.0.0.1 that nobody listens on at this moment. It lies below the range from which the system takes
  * ports for outgoing connections and for "any port": otherwise one of those could sit on it by the time it is used,
  * or while a crashed server is started again.
@@ -20,6 +27,8 @@ export async function findFreePort(): Promise<number> {
   const end = readEphemeralStart();
   for (let attempt = 0; attempt < ATTEMPTS_MAX && end > LOWEST_PORT; attempt += 1) {
     const port = randomInt(LOWEST_PORT, end);
+    if (givenOut.has(port)) continue;
+    givenOut.add(port);
     if ((await checkPort('127.0.0.1', port)) === 'free') return port;
   }
   return await findAnyFreePort();

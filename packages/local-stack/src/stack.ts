@@ -196,11 +196,12 @@ class Stack implements RunningStack {
     const { reporter, abortSignal } = this.#options;
     const binary = await this.#findNatsServer();
     const { nats } = plan.ports;
-    const start = (index: number): Promise<void> => {
+    // One after the other: when all greet each other at the same moment, one of them now and then never hears of the leader
+    // that the others choose (nats-server 2.10.27).
+    for (const index of nats.keys()) {
       const component = natsComponent(plan, binary, index);
-      return this.#startComponent(component.name, component, this.#servers);
-    };
-    await inParallel(nats.map((_, index) => () => start(index)));
+      await this.#startComponent(component.name, component, this.#servers);
+    }
     const monitors = nats.flatMap(({ cluster }) => (cluster === null ? [] : [cluster.monitor]));
     if (monitors.length === 0) return;
     await reporter.step('NATS cluster', () => waitForNatsCluster(monitors, abortSignal));

@@ -54,8 +54,14 @@ export async function startTestNatsCluster(
   const names = Array.from({ length: count }, (_, at) => `n${at + 1}`);
   const places = await Promise.all(names.map((name) => choosePlace(name, options)));
   const routePorts = places.map(({ routePort, advertisedPort = routePort }) => advertisedPort);
-  const nodes = await Promise.all(places.map((place) => startNode(t, { ...place, routePorts }, extraConfig)));
-  const waitUntilHealthy = (): Promise<void> => waitForNatsCluster(places.map(({ monitorPort }) => monitorPort));
+  // One after the other: when all greet each other at the same moment, one of them now and then never hears of the leader
+  // that the others choose (nats-server 2.10.27: in 1 of 126 starts; one after the other in 0 of 250).
+  const nodes: TestNatsNode[] = [];
+  for (const place of places) nodes.push(await startNode(t, { ...place, routePorts }, extraConfig));
+  const waitUntilHealthy = (): Promise<void> =>
+    waitForNatsCluster(places.map(({ monitorPort }) => monitorPort)).catch((error: unknown) => {
+      throw new Error(`the cluster does not come together:\n${nodes.map((node) => node.logs()).join('\n')}`, { cause: error });
+    });
   await waitUntilHealthy();
   const findByName = (name: string | undefined): TestNatsNode | null => nodes.find((node) => node.name === name) ?? null;
   return {
