@@ -50,7 +50,7 @@ export const outboxReplay: ServiceCommand = {
   summary: 'Has the events of the last ten minutes published again, of one account or of everybody.',
   details: [
     'For when the broker has lost some without being restarted. What it still has it recognises and does not store',
-    'again, so nobody hears anything twice. Events that are older are not kept: see docs on the lost disk of a broker.',
+    'again, so nobody hears anything twice. Older events are not kept: deploy/runbooks/broker-lost-its-disk.md.',
   ],
   examples: ['infrasignal outbox replay', 'infrasignal outbox replay 42'],
   run: async (context, { positionals: [who] }) => {
