@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { PROJECT_ROOT } from '@infrasignal/local-stack';
 import type { Conditions } from './conditions.ts';
-import type { BenchResult } from './scenario.ts';
+import type { BenchResult, Headline } from './scenario.ts';
 import { formatTable, toRecords } from './table.ts';
 
 /** One run of one scenario, as it is written to JSON. */
@@ -12,16 +12,24 @@ export interface Report extends BenchResult {
 }
 
 /** The whole of it for people: conditions, tables, notes, problems. */
-export function formatReport({ conditions, tables, notes, problems }: Report): string {
+export function formatReport({ conditions, headlines = [], tables, notes, problems }: Report): string {
   const width = Math.max(...Object.keys(conditions).map(({ length }) => length));
   return [
     Object.entries(conditions)
       .map(([key, value]) => `  ${key.padEnd(width)}  ${value}`)
       .join('\n'),
     ...tables.map(formatTable),
+    ...headlines.map(formatHeadline),
     ...notes,
     ...problems.map((problem) => `WRONG: ${problem}`),
   ].join('\n\n');
+}
+
+function formatHeadline({ row, figure, value, unit, target, better }: Headline): string {
+  const isReached = better === 'higher' ? value >= target : value <= target;
+  const suffix = unit === 'ratio' ? '' : ` ${unit}`;
+  const limit = `${better === 'higher' ? 'at least' : 'at most'} ${target}${suffix}`;
+  return `${row}. ${figure}: ${value.toPrecision(3)}${suffix} (to reach: ${limit}; ${isReached ? 'reached' : 'NOT REACHED'})`;
 }
 
 function toJson(reports: Report | readonly Report[]): string {

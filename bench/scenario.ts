@@ -23,7 +23,23 @@ export interface BenchContext {
   readonly progress: (line: string) => void;
 }
 
+/** One figure that a target is set for, as docs/performance.md shows it. */
+export interface Headline {
+  /** Of the table of targets in docs/performance.md, from 1. */
+  readonly row: number;
+  /** What is compared with what, in words. */
+  readonly figure: string;
+  readonly value: number;
+  readonly unit: 'ratio' | 'KB' | 's' | 'ms' | '%';
+  readonly target: number;
+  readonly better: 'higher' | 'lower';
+  /** What the chart draws beside each other: the name of each side, with its own unit in it, and its figure. */
+  readonly sides?: Readonly<Record<string, number>>;
+}
+
 export interface BenchResult {
+  /** None where the scenario answers to no target. */
+  readonly headlines?: readonly Headline[];
   readonly tables: readonly Table[];
   /** What has to be known to read the figures: versions, settings, how much was sent. */
   readonly conditions: Readonly<Record<string, string | number>>;
