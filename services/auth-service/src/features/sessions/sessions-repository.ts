@@ -1,5 +1,6 @@
 import { userLogin } from '@infrasignal/shared';
 import { and, desc, eq, gt, isNull, sql, type SQL } from 'drizzle-orm';
+import { PreparedStatement } from '../../db/prepared-statement.ts';
 import { sessions, users } from '../../db/schema/index.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
@@ -63,6 +64,15 @@ export async function insertLogin(
   return rows.length === 1;
 }
 
+const sessionId = sql.placeholder('sessionId');
+const counter = sql.placeholder('counter');
+
+/** On a row `s` of `sessions`: alive, and the refresh token of the counter is its current one or the one before. */
+const isRefreshedBy = sql`s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()
+  and (s.refresh_counter = ${counter}
+    or (s.refresh_counter = ${counter} + 1
+      and s.rotated_at > clock_timestamp() - make_interval(secs => ${sql.placeholder('graceSeconds')})))`;
+
 export interface Rotation {
   readonly idleTtlSeconds: number;
   /** How long the token before stays good, counted from the first rotation. */
@@ -76,6 +86,20 @@ export interface RotatedSession extends SessionUser {
   readonly refreshTtlSeconds: number;
 }
 
+const rotationStatement = new PreparedStatement<
+  RefreshTokenContent & Rotation,
+  SessionUser & { counter: number; refreshTtlSeconds: number }
+>('rotate_session', sql`
+  update ${sessions} as s set
+    refresh_counter = ${counter} + 1,
+    rotated_at = case when s.refresh_counter = ${counter} then clock_timestamp() else s.rotated_at end,
+    last_used_at = now(),
+    idle_expires_at = least(now() + make_interval(secs => ${sql.placeholder('idleTtlSeconds')}), s.expires_at)
+  from ${users} as u
+  where s.id = ${sessionId}::uuid and u.id = s.user_id and u.disabled_at is null and ${isRefreshedBy}
+  returning u.id::float8 as "userId", u.phone_number as "phoneNumber", u.scopes, s.refresh_counter as "counter",
+    floor(extract(epoch from s.idle_expires_at - now()))::int as "refreshTtlSeconds"`);
+
 /**
  * Decides a refresh in one conditional UPDATE: the current token rotates; the one before it, within the grace, is
  * answered with the same successor and changes nothing but the time of last use. Of any number of parallel calls one
@@ -84,30 +108,11 @@ export interface RotatedSession extends SessionUser {
  */
 export async function rotateSession(
   db: Database,
-  { sessionId, counter }: RefreshTokenContent,
-  { idleTtlSeconds, graceSeconds }: Rotation,
+  content: RefreshTokenContent,
+  rotation: Rotation,
 ): Promise<RotatedSession | null> {
-  const { rows } = await db.execute<{
-    userId: number;
-    phoneNumber: string;
-    scopes: string[];
-    counter: number;
-    refreshTtlSeconds: number;
-  }>(sql`
-    update ${sessions} as s set
-      refresh_counter = ${counter} + 1,
-      rotated_at = case when s.refresh_counter = ${counter} then clock_timestamp() else s.rotated_at end,
-      last_used_at = now(),
-      idle_expires_at = least(now() + make_interval(secs => ${idleTtlSeconds}), s.expires_at)
-    from ${users} as u
-    where s.id = ${sessionId}::uuid and u.id = s.user_id and u.disabled_at is null
-      and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()
-      and (s.refresh_counter = ${counter}
-        or (s.refresh_counter = ${counter} + 1
-          and s.rotated_at > clock_timestamp() - make_interval(secs => ${graceSeconds})))
-    returning u.id::float8 as "userId", u.phone_number as "phoneNumber", u.scopes, s.refresh_counter as "counter",
-      floor(extract(epoch from s.idle_expires_at - now()))::int as "refreshTtlSeconds"`);
-  return rows[0] ?? null;
+  const [row] = await rotationStatement.rows(db, { ...content, ...rotation });
+  return row ?? null;
 }
 
 /** Whose session it is, whatever its state; null if there is none. */
@@ -116,20 +121,20 @@ export async function findSessionOwner(db: Database, sessionId: string): Promise
   return row?.userId ?? null;
 }
 
+const refreshableStatement = new PreparedStatement<RefreshTokenContent & Pick<Rotation, 'graceSeconds'>, object>(
+  'find_refreshable',
+  sql`
+    select 1 from ${sessions} s join ${users} u on u.id = s.user_id
+    where s.id = ${sessionId}::uuid and u.disabled_at is null and ${isRefreshedBy}`,
+);
+
 /** True while the refresh token of that counter would be accepted. */
 export async function isRefreshable(
   db: Database,
-  { sessionId, counter }: RefreshTokenContent,
+  content: RefreshTokenContent,
   graceSeconds: number,
 ): Promise<boolean> {
-  const { rows } = await db.execute(sql`
-    select 1 from ${sessions} s join ${users} u on u.id = s.user_id
-    where s.id = ${sessionId}::uuid and u.disabled_at is null
-      and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()
-      and (s.refresh_counter = ${counter}
-        or (s.refresh_counter = ${counter} + 1
-          and s.rotated_at > clock_timestamp() - make_interval(secs => ${graceSeconds})))`);
-  return rows.length === 1;
+  return (await refreshableStatement.rows(db, { ...content, graceSeconds })).length === 1;
 }
 
 /** A used token that came back after its grace, as a condition on a row of `sessions`. */
@@ -142,16 +147,21 @@ export function isReplayed({ sessionId, counter }: RefreshTokenContent, graceSec
 const isLive = (): ReturnType<typeof and> =>
   and(isNull(sessions.revokedAt), gt(sessions.idleExpiresAt, sql`now()`), gt(sessions.expiresAt, sql`now()`));
 
+const liveUserStatement = new PreparedStatement<{ sessionId: string; userId: number }, SessionUser>(
+  'find_live_user',
+  sql`
+    select u.id::float8 as "userId", u.phone_number as "phoneNumber", u.scopes
+    from ${sessions} s join ${users} u on u.id = s.user_id
+    where s.id = ${sessionId}::uuid and s.user_id = ${sql.placeholder('userId')} and u.disabled_at is null
+      and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()`,
+);
+
 /** The user behind a live session; null when the session ended or the account is disabled. */
 export async function findLiveUser(
   db: Database,
-  { sessionId, userId }: { sessionId: string; userId: number },
+  session: { sessionId: string; userId: number },
 ): Promise<SessionUser | null> {
-  const [row] = await db
-    .select({ userId: users.id, phoneNumber: users.phoneNumber, scopes: users.scopes })
-    .from(sessions)
-    .innerJoin(users, eq(users.id, sessions.userId))
-    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isLive(), isNull(users.disabledAt)));
+  const [row] = await liveUserStatement.rows(db, session);
   return row ?? null;
 }
 
