@@ -8,6 +8,7 @@ import { loginTiming } from './login-timing.ts';
 import { manySockets } from './many-sockets.ts';
 import { refresh } from './refresh.ts';
 import { refreshRaces } from './refresh-races.ts';
+import { relayDrain } from './relay-drain.ts';
 import { revocation } from './revocation.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
@@ -21,5 +22,6 @@ export const scenarios: readonly BenchScenario[] = [
   handshakes,
   fanOut,
   manySockets,
+  relayDrain,
   brokerAway,
 ];
