@@ -9,6 +9,9 @@ const PRODUCTION_HASHES = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '2' }
 /** The cheapest that auth-service accepts, for what is not about passwords. */
 const CHEAP_HASHES = { ARGON2_MEMORY_KIB: '256', ARGON2_ITERATIONS: '1' };
 
+/** Settings of whatever hashes passwords. */
+export const HASH_SETTINGS = { production: PRODUCTION_HASHES, cheap: CHEAP_HASHES };
+
 /** Longer than any run: no client has to come back for another token, which would be an event of its own. */
 const ACCESS_TOKEN_TTL_SECONDS = 900;
 
@@ -35,7 +38,7 @@ export interface BenchStack {
 export async function startBenchStack({ t, options }: BenchContext, wanted: BenchStackOptions): Promise<BenchStack> {
   const { hashes = wanted.hashes } = options;
   const { authInstances = 1, isThroughGateway = false } = wanted;
-  const hashSettings = hashes === 'production' ? PRODUCTION_HASHES : CHEAP_HASHES;
+  const hashSettings = HASH_SETTINGS[hashes];
   const stack = await startTestStack(t, {
     authInstances,
     hasGateway: isThroughGateway,

@@ -2,7 +2,8 @@ import type { TokenResponse } from '@infrasignal/shared';
 import type { TestContext } from '@infrasignal/testkit';
 import { HttpConnection, type HttpAnswer } from './http-connection.ts';
 
-const PASSWORD = 'correct horse battery staple';
+/** Of every account that a benchmark makes. */
+export const PASSWORD = 'correct horse battery staple';
 
 /** So many passwords are hashed at once while a scene is set; more would only queue in the service. */
 const SETUP_CONCURRENCY = 8;
@@ -37,6 +38,11 @@ export class AccountClient {
 
   verify(token: string): Promise<HttpAnswer> {
     return this.connection.post('/api/token/verify/', { token });
+  }
+
+  /** The account, by an access token. */
+  readMe(access: string): Promise<HttpAnswer> {
+    return this.connection.get('/api/me/', access);
   }
 
   logOut(token: string): Promise<HttpAnswer> {
@@ -85,6 +91,6 @@ export async function registerMany(t: TestContext, urls: readonly string[], coun
 }
 
 /** A French mobile number for each user of a run. */
-function toPhoneNumber(at: number): string {
+export function toPhoneNumber(at: number): string {
   return `+33612${String(at).padStart(6, '0')}`;
 }

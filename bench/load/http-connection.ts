@@ -23,6 +23,10 @@ async function openSocket(host: string): Promise<Socket> {
   return socket;
 }
 
+function toAuthorization(bearer: string | undefined): string {
+  return bearer === undefined ? '' : `authorization: Bearer ${bearer}\r\n`;
+}
+
 interface Waiting {
   resolve(answer: HttpAnswer): void;
   reject(error: Error): void;
@@ -74,16 +78,15 @@ export class HttpConnection {
   /** @throws Error when the connection breaks or stays silent, or an answer is no plain one with a length */
   post(path: string, body: object, bearer?: string): Promise<HttpAnswer> {
     const text = JSON.stringify(body);
-    const authorization = bearer === undefined ? '' : `authorization: Bearer ${bearer}\r\n`;
     return this.#send(
-      `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-type: application/json\r\n${authorization}` +
+      `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-type: application/json\r\n${toAuthorization(bearer)}` +
         `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
     );
   }
 
   /** @throws Error as {@link post} */
-  get(path: string): Promise<HttpAnswer> {
-    return this.#send(`GET ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n\r\n`);
+  get(path: string, bearer?: string): Promise<HttpAnswer> {
+    return this.#send(`GET ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n${toAuthorization(bearer)}\r\n`);
   }
 
   #send(request: string): Promise<HttpAnswer> {

@@ -3,13 +3,16 @@ import { brokerAway } from './broker-away.ts';
 import { commitToFrame } from './commit-to-frame.ts';
 import { fanOut } from './fan-out.ts';
 import { handshakes } from './handshakes.ts';
+import { login } from './login.ts';
 import { loginLoad } from './login-load.ts';
 import { loginTiming } from './login-timing.ts';
 import { manySockets } from './many-sockets.ts';
 import { refresh } from './refresh.ts';
 import { refreshRaces } from './refresh-races.ts';
 import { relayDrain } from './relay-drain.ts';
+import { register } from './register.ts';
 import { revocation } from './revocation.ts';
+import { tokens } from './tokens.ts';
 
 /** Every scenario there is. A new one is a file beside these and a line here. */
 export const scenarios: readonly BenchScenario[] = [
@@ -17,6 +20,9 @@ export const scenarios: readonly BenchScenario[] = [
   revocation,
   refresh,
   refreshRaces,
+  login,
+  register,
+  tokens,
   loginLoad,
   loginTiming,
   handshakes,
