@@ -132,8 +132,17 @@ async function runOne(scenario: Scenario, isControl: boolean, settings: Settings
   } catch (error) {
     return finish(null, [error instanceof Error ? (error.stack ?? error.message) : String(error)]);
   } finally {
-    await teardowns.run();
     activeTeardowns = null;
+    await tidyUp(teardowns);
+  }
+}
+
+/** What could not be ended is said, and costs the scenarios after it nothing: they start their own. */
+async function tidyUp(teardowns: Teardowns): Promise<void> {
+  try {
+    await teardowns.run();
+  } catch (error) {
+    print(`  could not tidy up: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

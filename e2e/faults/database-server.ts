@@ -24,6 +24,19 @@ const SERVED_TIMEOUT_MS = 20_000;
 /** A transaction that is open for this long is not at work: the longest statement of ours takes milliseconds. */
 const FORGOTTEN_MS = 2_000;
 
+/**
+ * SIGKILL to every process of a server, as when the machine is switched off. If only the first one is killed, the others
+ * leave when they notice; one that waits for a lock of another that failed at a dead disk never does, and keeps the disk.
+ */
+export async function killWholeServer(server: TestPostgres): Promise<void> {
+  const { pid } = server;
+  sendSignal(pid, 'SIGSTOP'); // it starts no more processes
+  await waitFor(() => isStopped(pid), { intervalMs: 1, timeoutMs: STOP_TIMEOUT_MS, description: 'PostgreSQL to stand still' });
+  const children = readChildren(pid);
+  await server.kill('SIGKILL');
+  for (const child of children) sendSignal(child, 'SIGKILL');
+}
+
 /** A PostgreSQL of the scenario's own, which can be harmed as a whole: the one of the other tests must not be. */
 export class DatabaseServer {
   readonly #postgres: TestPostgres;

@@ -12,6 +12,7 @@ import { makeDirectoryForPostgres } from '@infrasignal/local-stack';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { killWholeServer } from '../database-server.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
@@ -46,9 +47,8 @@ async function set(t: TestContext, options: FaultRunOptions, settings: Record<st
   return { run, disk, server };
 }
 
-/** Between the kill and the cut the server's children may still answer: what they answer with is on the disk by then. */
 async function cutPower({ run, server, disk }: Scene): Promise<void> {
-  await server.kill();
+  await killWholeServer(server);
   await disk.cutPower();
   run.countFault('PostgreSQL cut off from power');
 }
