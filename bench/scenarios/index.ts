@@ -2,6 +2,7 @@ import type { BenchScenario } from '../scenario.ts';
 import { brokerAway } from './broker-away.ts';
 import { commitToFrame } from './commit-to-frame.ts';
 import { fanOut } from './fan-out.ts';
+import { growthSockets } from './growth-sockets.ts';
 import { handshakes } from './handshakes.ts';
 import { login } from './login.ts';
 import { loginLoad } from './login-load.ts';
@@ -11,6 +12,7 @@ import { refresh } from './refresh.ts';
 import { refreshRaces } from './refresh-races.ts';
 import { relayDrain } from './relay-drain.ts';
 import { register } from './register.ts';
+import { userInterest } from './user-interest.ts';
 import { revocation } from './revocation.ts';
 import { tokens } from './tokens.ts';
 
@@ -28,6 +30,8 @@ export const scenarios: readonly BenchScenario[] = [
   handshakes,
   fanOut,
   manySockets,
+  growthSockets,
+  userInterest,
   relayDrain,
   brokerAway,
 ];
