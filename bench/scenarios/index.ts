@@ -3,6 +3,7 @@ import { brokerAway } from './broker-away.ts';
 import { commitToFrame } from './commit-to-frame.ts';
 import { fanOut } from './fan-out.ts';
 import { growthSockets } from './growth-sockets.ts';
+import { growthUsers } from './growth-users.ts';
 import { handshakes } from './handshakes.ts';
 import { login } from './login.ts';
 import { loginLoad } from './login-load.ts';
@@ -30,6 +31,7 @@ export const scenarios: readonly BenchScenario[] = [
   handshakes,
   fanOut,
   manySockets,
+  growthUsers,
   growthSockets,
   userInterest,
   relayDrain,
