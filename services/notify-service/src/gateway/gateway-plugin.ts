@@ -75,7 +75,7 @@ function createContext(app: FastifyInstance, config: Config, eventLoop: EventLoo
     hub,
     stats,
     tickets,
-    timers: { timeOfDay },
+    timers: { now: timers.now, timeOfDay },
     presence,
     log,
     joiner: new Joiner({

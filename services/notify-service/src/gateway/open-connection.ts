@@ -25,7 +25,7 @@ export interface ConnectionContext {
   readonly userSockets: UserSockets<Connection>;
   readonly presence: PresenceDesk;
   readonly stats: GatewayStats;
-  readonly timers: Pick<Timers, 'timeOfDay'>;
+  readonly timers: Pick<Timers, 'now' | 'timeOfDay'>;
   readonly log: FastifyBaseLogger;
 }
 

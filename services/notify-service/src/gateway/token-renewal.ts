@@ -21,7 +21,7 @@ export class TokenRenewal {
   readonly #context: ConnectionContext;
   readonly #connection: Connection;
   readonly #listener: Listener;
-  readonly #bucket = new TokenBucket(RENEWALS_PER_SECOND, () => performance.now(), RENEWALS_AT_ONCE);
+  readonly #bucket: TokenBucket;
   #expiresAtMs: number;
   #isBusy = false;
 
@@ -29,6 +29,7 @@ export class TokenRenewal {
     this.#context = context;
     this.#connection = connection;
     this.#listener = listener;
+    this.#bucket = new TokenBucket(RENEWALS_PER_SECOND, context.timers.now, RENEWALS_AT_ONCE);
     this.#expiresAtMs = listener.expiresAtMs ?? 0;
   }
 

@@ -26,14 +26,25 @@ export class ModelBroker {
   life = 1;
   isUp = true;
   isPaused = false;
-  /** Direct reads may be answered by a server that has not stored so many of the newest messages yet. */
-  replicaLag = 0;
   readsBatches = false;
+  /** What an answer may take on top of the usual. */
+  slownessMs = 0;
+  #replicaLag = 0;
   #waiting: (() => void)[] = [];
 
   constructor(time: VirtualTime, random: Random) {
     this.time = time;
     this.random = random;
+  }
+
+  get replicaLag(): number {
+    return this.#replicaLag;
+  }
+
+  /** Other servers than the leader, which answer direct reads and have consumers, may lack so many of the newest messages. */
+  set replicaLag(count: number) {
+    this.#replicaLag = count;
+    this.#pump();
   }
 
   /** Does something at the broker when the request has arrived; never, if it is not there. */
@@ -184,16 +195,18 @@ export class BrokerLink implements StreamReads {
 
   async createConsumer(start: EpochStart, filter: string | null): Promise<BrokerConsumer> {
     return this.#ask(() => {
-      const { stream } = this.broker;
+      const { replicaLag, stream } = this.broker;
+      const isOnReplica = replicaLag > 0 && this.broker.random.happens(0.5);
+      const lastSequence = isOnReplica ? Math.max(stream.firstSequence - 1, stream.lastSequence - replicaLag) : stream.lastSequence;
       const wanted =
         'fromSequence' in start
           ? start.fromSequence
           : start.fromTimeMs === null
             ? stream.firstSequence
             : stream.sequenceAtTime(start.fromTimeMs);
-      // A start past the end is quietly moved to the end.
-      const from = Math.min(Math.max(wanted, stream.firstSequence), stream.lastSequence + 1);
-      const consumer = new ModelConsumer(this, from, filter);
+      // A start past the end, as the consumer's server knows it, is quietly moved to the end.
+      const from = Math.min(Math.max(wanted, stream.firstSequence), lastSequence + 1);
+      const consumer = new ModelConsumer(this, { from, filter, isOnReplica, lastSequence });
       this.consumers.add(consumer);
       return consumer;
     });
@@ -266,7 +279,8 @@ export class BrokerLink implements StreamReads {
       broker.arrive(() => {
         if (generation !== this.#generation) return;
         const value = answer();
-        broker.time.after(broker.random.between(0, 6), () => {
+        const slownessMs = broker.slownessMs === 0 ? 0 : broker.random.between(0, broker.slownessMs);
+        broker.time.after(slownessMs + broker.random.between(0, 6), () => {
           if (generation !== this.#generation) return;
           giveUp();
           resolve(value);
@@ -290,12 +304,23 @@ export class BrokerLink implements StreamReads {
   }
 }
 
+interface ConsumerPlace {
+  readonly from: number;
+  readonly filter: string | null;
+  /** It lives on a server that may lag behind, and had this much when it was created. */
+  readonly isOnReplica: boolean;
+  readonly lastSequence: number;
+}
+
 /** An ordered consumer without acknowledgements: messages come in order, and one after the other. */
 export class ModelConsumer implements BrokerConsumer {
   readonly startsAfter: number;
   readonly pendingAtStart: number;
   readonly #link: BrokerLink;
   readonly #filter: string | null;
+  readonly #isOnReplica: boolean;
+  /** What its server has. */
+  #lastSequence: number;
   readonly #generation: number;
   isGone = false;
   /** The next delivery is lost, or comes twice. */
@@ -306,14 +331,16 @@ export class ModelConsumer implements BrokerConsumer {
   #onDelivery: ((delivery: Delivery) => void) | null = null;
   #onDoubt: ((reason: EpochEnd) => void) | null = null;
 
-  constructor(link: BrokerLink, fromSequence: number, filter: string | null) {
+  constructor(link: BrokerLink, { from, filter, isOnReplica, lastSequence }: ConsumerPlace) {
     const { stream } = link.broker;
     this.#link = link;
     this.#filter = filter;
+    this.#isOnReplica = isOnReplica;
+    this.#lastSequence = lastSequence;
     this.#generation = link.generation;
-    this.#nextSequence = fromSequence;
-    this.startsAfter = fromSequence - 1;
-    this.pendingAtStart = stream.following(filter, fromSequence, Infinity).length;
+    this.#nextSequence = from;
+    this.startsAfter = from - 1;
+    this.pendingAtStart = stream.following(filter, from, Infinity, lastSequence).length;
   }
 
   async read(onDelivery: (delivery: Delivery) => void, onDoubt: (reason: EpochEnd) => void): Promise<void> {
@@ -338,9 +365,13 @@ export class ModelConsumer implements BrokerConsumer {
 
   pump(): void {
     if (this.#onDelivery === null || this.isGone) return;
-    const { stream } = this.#link.broker;
+    const { replicaLag, stream } = this.#link.broker;
     this.#nextSequence = Math.max(this.#nextSequence, stream.firstSequence);
-    for (let message = stream.at(this.#nextSequence); message !== null; message = stream.at(this.#nextSequence)) {
+    // What a server has, it keeps.
+    this.#lastSequence = Math.max(this.#lastSequence, stream.lastSequence - (this.#isOnReplica ? replicaLag : 0));
+    while (this.#nextSequence <= this.#lastSequence) {
+      const message = stream.at(this.#nextSequence);
+      if (message === null) return;
       this.#nextSequence += 1;
       if (matches(this.#filter, message.subject)) this.#send(message);
     }

@@ -20,6 +20,8 @@ export interface TrueEvent {
   isOld: boolean;
   /** The stream was given it more than once, because it had lost it or forgot that it had it. */
   timesStored: number;
+  /** The lowest position that it ever had. */
+  firstPosition: number;
 }
 
 /** The first twelve digits differ: a cursor carries no more of an event's id. */
@@ -151,7 +153,7 @@ export class ModelOutbox {
     };
     const bytes = Buffer.from(isVoid ? '{' : JSON.stringify(envelope));
     const subject = userId === EVERYBODY ? broadcastSubject(type) : eventSubject(userId, type);
-    const event = { userId, seq, id, subject, data: bytes, isVoid, isOld: false, timesStored: 0 };
+    const event = { userId, seq, id, subject, data: bytes, isVoid, isOld: false, timesStored: 0, firstPosition: Infinity };
     log.push(event);
     this.#events.set(id, event);
     const due = this.#due.get(userId);
@@ -170,7 +172,10 @@ export class ModelOutbox {
     this.#busy.add(userId);
     this.#broker.arrive(() => {
       if (life !== this.#broker.life) return;
-      if (this.#broker.store(event.id, event.subject, event.data)) event.timesStored += 1;
+      if (this.#broker.store(event.id, event.subject, event.data)) {
+        event.timesStored += 1;
+        event.firstPosition = Math.min(event.firstPosition, this.#broker.stream.lastSequence);
+      }
       this.#noteStored(event.id);
       // The acknowledgement may not arrive: then it is published once more, by the broker's next life.
       time.after(random.between(0, 4), () => {

@@ -1,16 +1,20 @@
-import { encodeOwnCursor, shouldReconnect } from '@infrasignal/shared';
+import { closeCodes, encodeOwnCursor, shouldReconnect } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import type { Listener } from '../../src/gateway/listener.ts';
 import { variantOf } from '../../src/gateway/listener.ts';
 import { Observer, type ClientKind, type ReceivedFrame, type Standing } from './observer.ts';
 import type { ModelOutbox } from './model-outbox.ts';
+import type { TokenRenewal } from '../../src/gateway/token-renewal.ts';
 import type { SimNode } from './sim-node.ts';
 import { SimSocket } from './sim-socket.ts';
-import { issueToken } from './sim-token.ts';
+import { endOfToken, issueToken } from './sim-token.ts';
 import type { Random, VirtualTime } from './virtual-time.ts';
 
 /** With which cursor a client comes back. */
 export type CursorChoice = 'last' | 'older' | 'plain' | 'none' | 'foreign' | 'junk';
+
+/** What it brings to go on listening: a new token, the one it has, another session's, none at all. */
+export type RenewalChoice = 'fresh' | 'older' | 'foreign' | 'junk';
 
 const JUNK = ['-1', '9223372036854775808', 'u1.1.x', '999999', 'a1.7.0'];
 
@@ -37,8 +41,12 @@ export class SimClient {
   readonly kind: ClientKind;
   readonly #world: ClientWorld;
   sessionId: string;
-  #token: string;
+  #token = '';
+  #tokenEndMs = 0;
   #ticket: string | null = null;
+  #renewal: TokenRenewal | null = null;
+  /** What it sent to go on listening, until it is accepted. */
+  #offered: string | null = null;
   #kept: Kept[] = [];
   #choice: CursorChoice = 'last';
   #attempt = 0;
@@ -51,7 +59,7 @@ export class SimClient {
     this.kind = kind;
     this.#world = world;
     this.sessionId = world.openSession(kind.userId);
-    this.#token = this.#issue();
+    this.#logIn();
     this.#connectSoon();
   }
 
@@ -69,6 +77,18 @@ export class SimClient {
     this.#gone();
   }
 
+  /** Sends a token, so as to go on listening. */
+  renew(choice: RenewalChoice): void {
+    const { sessionId, socket } = this;
+    const renewal = this.#renewal;
+    if (!this.kind.isV1 || socket === null || renewal === null || !this.isLive) return;
+    if (choice === 'fresh') this.#offered = this.#issue(sessionId);
+    const sent = { fresh: this.#offered ?? '', older: this.#token, foreign: this.#issue('another'), junk: 'junk' }[choice];
+    socket.say(() => {
+      void renewal.renew(sent);
+    });
+  }
+
   /** The network loses the connection. @param isNoticed at once; else by the missing answers to pings */
   lose(isNoticed: boolean): void {
     if (isNoticed) this.socket?.breakAtNode();
@@ -79,13 +99,22 @@ export class SimClient {
     if (this.observer !== null) this.observer.isOver = true;
     this.observer = null;
     this.socket = null;
+    this.#renewal = null;
+    this.#offered = null;
     this.#connectSoon();
   }
 
-  #issue(): string {
+  #issue(sessionId: string): string {
     const { isFeed, userId } = this.kind;
+    return issueToken(userId, sessionId, isFeed, this.#world.time.timeOfDayMs);
+  }
+
+  /** A new token, of a new session if the last one ended. */
+  #logIn(): void {
+    if (this.#world.endOf(this.sessionId) !== null) this.sessionId = this.#world.openSession(this.kind.userId);
     this.#ticket = null;
-    return issueToken(userId, this.sessionId, isFeed, this.#world.time.timeOfDayMs);
+    this.#token = this.#issue(this.sessionId);
+    this.#tokenEndMs = endOfToken(this.#world.time.timeOfDayMs);
   }
 
   #connectSoon(): void {
@@ -112,11 +141,10 @@ export class SimClient {
         });
       },
       (error: unknown) => {
-        const { time: now } = this.#world;
         if (error instanceof ProblemError && error.definition.status === 401) {
-          if (this.#world.endOf(this.sessionId) !== null) this.sessionId = this.#world.openSession(this.kind.userId);
-          else if (now.nowMs < 1) this.#world.report(error);
-          this.#token = this.#issue();
+          const isGood = this.#world.endOf(this.sessionId) === null && this.#tokenEndMs > time.timeOfDayMs;
+          if (isGood && attempt === this.#attempt) this.#world.report(new Error('a good token was refused'));
+          this.#logIn();
         }
         if (attempt === this.#attempt) this.#connectSoon();
       },
@@ -134,6 +162,7 @@ export class SimClient {
     const observer = new Observer({
       kind: this.kind,
       sessionId: this.sessionId,
+      expiresAtMs: this.#tokenEndMs,
       after,
       standing,
       readByNode: node.standing(outbox.users),
@@ -142,8 +171,8 @@ export class SimClient {
       endedAtSeq: ((sessionId) => () => this.#world.endOf(sessionId))(this.sessionId),
     });
     const socket = new SimSocket(node, time, random, {
-      received: (frame) => {
-        if (this.observer === observer) this.#receive(observer, frame);
+      received: (frame, writtenAtMs) => {
+        if (this.observer === observer) this.#receive(observer, frame, writtenAtMs);
       },
       closed: (code) => {
         if (this.observer === observer) this.#closed(code);
@@ -151,28 +180,41 @@ export class SimClient {
     });
     this.observer = observer;
     this.socket = socket;
-    socket.connection = node.open({ port: socket, variant: variantOf(listener) }, listener, after);
+    const connection = node.open({ port: socket, variant: variantOf(listener) }, listener, after);
+    socket.connection = connection;
+    this.#renewal = node.createRenewal(connection, listener);
   }
 
-  #receive(observer: Observer, frame: ReceivedFrame): void {
+  #receive(observer: Observer, frame: ReceivedFrame, writtenAtMs: number): void {
     try {
-      observer.receive(frame);
+      observer.receive(frame, writtenAtMs);
     } catch (error) {
       this.#world.report(error);
     }
     if (frame.recovered === false) this.refusedAtMs = this.#world.time.nowMs;
+    if (frame.type === 'authenticated') this.#noteRenewed(observer);
     if (frame.ticket !== undefined) this.#ticket = frame.ticket;
+    // Some clients renew when they are told to, some never do.
+    if (frame.type === 'token_expiring' && this.#world.random.happens(0.5)) this.renew('fresh');
     if (frame.cursor !== undefined) this.#kept.push({ cursor: frame.cursor, standing: new Map(observer.standing) });
   }
 
+  #noteRenewed({ expiresAtMs }: Observer): void {
+    this.#token = this.#offered ?? this.#token;
+    this.#tokenEndMs = Math.max(this.#tokenEndMs, expiresAtMs);
+    if (expiresAtMs <= endOfToken(this.#world.time.timeOfDayMs)) return;
+    this.#world.report(new Error('listens for longer than any token lives'));
+  }
+
   #closed(code: number): void {
+    const isExpired = (this.observer?.expiresAtMs ?? 0) <= this.#world.time.timeOfDayMs;
+    if (code === closeCodes.tokenExpired.code && !isExpired) this.#world.report(new Error('closed before its token ended'));
     // What does not pass by coming back: the session ended. Another one begins, and what is missed is still wanted.
     if (!shouldReconnect(code)) {
       if (this.#world.endOf(this.sessionId) === null) this.#world.report(new Error(`closed ${code} without its session's end`));
-      this.sessionId = this.#world.openSession(this.kind.userId);
-      this.#token = this.#issue();
-    } else if (code === 4401) {
-      this.#token = this.#issue();
+      this.#logIn();
+    } else if (code === closeCodes.tokenExpired.code) {
+      this.#logIn();
     }
     this.#gone();
   }

@@ -8,6 +8,7 @@ import { toHubEvent } from '../../src/gateway/notification-event.ts';
 import type { Carrier, ConnectionContext } from '../../src/gateway/open-connection.ts';
 import { openConnection } from '../../src/gateway/open-connection.ts';
 import { ReconnectTickets } from '../../src/gateway/reconnect-tickets.ts';
+import { TokenRenewal } from '../../src/gateway/token-renewal.ts';
 import type { Connection } from '../../src/hub/connection.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { TimingWheel } from '../../src/hub/timing-wheel.ts';
@@ -160,6 +161,11 @@ export class SimNode {
 
   open(carrier: Carrier, listener: Listener, after: string | null): Connection {
     return openConnection(this.#context, carrier, listener, after);
+  }
+
+  /** What answers a connection that brings a fresh token. */
+  createRenewal(connection: Connection, listener: Listener): TokenRenewal {
+    return new TokenRenewal(this.#context, connection, listener);
   }
 
   /** Takes nobody in any more and sends everybody away; ends when all are gone. */

@@ -15,10 +15,12 @@ interface Passing {
   readonly frame: ReceivedFrame | null;
   readonly closeCode: number | null;
   readonly bytes: number;
+  /** By the time of day. */
+  readonly writtenAtMs: number;
 }
 
 export interface Peer {
-  received(frame: ReceivedFrame): void;
+  received(frame: ReceivedFrame, writtenAtMs: number): void;
   /** Nothing more comes. */
   closed(code: number): void;
 }
@@ -101,15 +103,22 @@ export class SimSocket implements SocketPort {
     });
   }
 
+  /** The client says something, which its node hears in a while. */
+  say(heard: () => void): void {
+    this.#time.after(this.#random.between(0, 8), () => {
+      if (!this.#isCut && this.node.isAlive) heard();
+    });
+  }
+
   /** The node sees that the connection is gone. */
   breakAtNode(): void {
     this.#isClosing = true;
     this.#tellNode(ABNORMAL_CLOSURE, this.#random.between(0, 50));
   }
 
-  #carry(item: Passing): void {
+  #carry(item: Omit<Passing, 'writtenAtMs'>): void {
     if (this.#isCut) return;
-    this.#passing.push(item);
+    this.#passing.push({ ...item, writtenAtMs: this.#time.timeOfDayMs });
     if (!this.#isStuck) this.#arriveSoon();
   }
 
@@ -123,9 +132,9 @@ export class SimSocket implements SocketPort {
   #arrive(): void {
     const item = this.#isCut ? undefined : this.#passing.shift();
     if (item === undefined) return;
-    const { closeCode, frame } = item;
+    const { closeCode, frame, writtenAtMs } = item;
     if (frame === PING) this.#answerPing();
-    else if (frame !== null) this.#peer.received(frame);
+    else if (frame !== null) this.#peer.received(frame, writtenAtMs);
     if (closeCode === null) return;
     this.#isCut = true;
     this.#tellNode(closeCode, this.#random.between(0, 8));

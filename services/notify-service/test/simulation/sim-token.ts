@@ -8,6 +8,11 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
+/** When a token that is issued now ends. */
+export function endOfToken(nowMs: number): number {
+  return Math.floor(nowMs / 1_000) * 1_000 + TOKEN_LIFE_MS;
+}
+
 /** An access token as it looks; its signature is a word. */
 export function issueToken(userId: number, sessionId: string, seesAll: boolean, nowMs: number): string {
   const iat = Math.floor(nowMs / 1_000);
@@ -16,7 +21,7 @@ export function issueToken(userId: number, sessionId: string, seesAll: boolean, 
     sub: String(userId),
     aud: 'infrasignal',
     iat,
-    exp: iat + TOKEN_LIFE_MS / 1_000,
+    exp: endOfToken(nowMs) / 1_000,
     jti: `${sessionId.slice(0, 8)}-${iat}`,
     sid: sessionId,
     token_type: 'access',

@@ -1,7 +1,7 @@
 import { ModelBroker } from './model-broker.ts';
 import { EVERYBODY, ModelOutbox } from './model-outbox.ts';
 import { BrokenPromiseError, type ClientKind, type Observer } from './observer.ts';
-import { SimClient, type CursorChoice } from './sim-client.ts';
+import { SimClient, type CursorChoice, type RenewalChoice } from './sim-client.ts';
 import { SimNode, type Sabotage } from './sim-node.ts';
 import { Random, VirtualTime } from './virtual-time.ts';
 
@@ -28,7 +28,8 @@ const NODES = 2;
 export type Action = { readonly waitMs: number } & (
   | { readonly kind: 'login' | 'garbage'; readonly user: number; readonly count: number }
   | { readonly kind: 'news' | 'garbageNews'; readonly count: number }
-  | { readonly kind: 'revoke'; readonly client: number }
+  | { readonly kind: 'revoke'; readonly client: number; readonly isEverywhere?: boolean }
+  | { readonly kind: 'renew'; readonly client: number; readonly token: RenewalChoice }
   | { readonly kind: 'comeBack'; readonly client: number; readonly cursor: CursorChoice }
   | { readonly kind: 'loseSocket'; readonly client: number; readonly isNoticed: boolean }
   | { readonly kind: 'stall' | 'readOn'; readonly client: number }
@@ -40,6 +41,7 @@ export type Action = { readonly waitMs: number } & (
   | { readonly kind: 'recreate'; readonly areTold: boolean }
   | { readonly kind: 'dropConsumers' }
   | { readonly kind: 'pauseBroker'; readonly ms: number }
+  | { readonly kind: 'slowBroker'; readonly ms: number }
   | { readonly kind: 'evict'; readonly count: number }
   | { readonly kind: 'replicaLag'; readonly count: number }
   | { readonly kind: 'pass' }
@@ -167,12 +169,16 @@ export class SimWorld {
       case 'replicaLag':
         broker.replicaLag = action.count;
         return;
+      case 'slowBroker':
+        broker.slownessMs = action.ms;
+        return;
       case 'evict':
         outbox.dropOldest(action.count);
         return;
       case 'pass':
         return;
       case 'revoke':
+      case 'renew':
       case 'comeBack':
       case 'loseSocket':
       case 'stall':
@@ -197,8 +203,10 @@ export class SimWorld {
   #doToClient(action: Extract<Action, { readonly client: number }>, client: SimClient): void {
     switch (action.kind) {
       case 'revoke':
-        if (this.#ends.has(client.sessionId)) return;
-        this.#ends.set(client.sessionId, this.outbox.revoke(client.kind.userId, [client.sessionId]).seq);
+        this.#revoke(action.isEverywhere === true ? this.#clients.filter(({ kind }) => kind.userId === client.kind.userId) : [client]);
+        return;
+      case 'renew':
+        client.renew(action.token);
         return;
       case 'comeBack':
         client.comeBack(action.cursor);
@@ -210,6 +218,15 @@ export class SimWorld {
       case 'readOn':
         if (client.socket !== null) client.socket.isStuck = action.kind === 'stall';
     }
+  }
+
+  /** Ends the sessions of clients of one user. */
+  #revoke(clients: readonly SimClient[]): void {
+    const open = clients.filter(({ sessionId }) => !this.#ends.has(sessionId));
+    const [first] = open;
+    if (first === undefined) return;
+    const { seq } = this.outbox.revoke(first.kind.userId, open.map(({ sessionId }) => sessionId));
+    for (const { sessionId } of open) this.#ends.set(sessionId, seq);
   }
 
   #doToNode(action: Extract<Action, { readonly node: number }>, node: SimNode): void {
@@ -269,6 +286,7 @@ export class SimWorld {
   /** Nothing is broken, slow or asleep any more. */
   #heal(): void {
     this.broker.replicaLag = 0;
+    this.broker.slownessMs = 0;
     for (const { link } of this.#nodes) link.lagMs = 0;
     for (const { socket } of this.#clients) if (socket !== null) socket.isStuck = false;
   }
