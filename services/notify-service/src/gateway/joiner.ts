@@ -2,12 +2,12 @@ import type { ConnectedFrame } from '@infrasignal/shared';
 import type { Connection } from '../hub/connection.ts';
 import type { EventConsumer } from '../relay/event-consumer.ts';
 import type { FeedResume } from '../relay/feed-resume.ts';
-import type { JoinPlan } from '../relay/resume.ts';
+import { LogChangedError, type JoinPlan } from '../relay/resume.ts';
 import type { UserResume } from '../relay/user-resume.ts';
 import type { Listener } from './listener.ts';
 
 export interface JoinerOptions {
-  readonly consumer: Pick<EventConsumer, 'readThrough' | 'anchor'>;
+  readonly consumer: Pick<EventConsumer, 'readThrough' | 'anchor' | 'isSameLog'>;
   readonly userResume: UserResume;
   readonly feedResume: FeedResume;
   readonly pingIntervalMs: number;
@@ -32,7 +32,7 @@ export class Joiner {
   /**
    * Call at once after the connection was registered: the log is looked at before anything is waited for.
    * @param after the cursor that the client gave, null for none
-   * @throws StreamUnreadableError, JoinAbandonedError
+   * @throws StreamUnreadableError, JoinAbandonedError, LogChangedError
    */
   async join(connection: Connection, listener: Listener, after: string | null): Promise<Join> {
     const { consumer, feedResume, userResume } = this.#options;
@@ -44,6 +44,9 @@ export class Joiner {
       audience.kind === 'everything'
         ? await feedResume.join({ after, log, isWanted })
         : await userResume.join({ userId: audience.userId, after, log, isWanted });
+    // What seems to be gone may only be elsewhere, in a stream that was made anew and that this node has yet to notice.
+    const isGone = plan.failure === 'evicted' || plan.failure === 'unknown_cursor';
+    if (isGone && !(await consumer.isSameLog())) throw new LogChangedError();
     const outcome = plan.failure ?? (after === null ? 'fresh' : 'recovered');
     return { plan, greeting: this.#greeting(listener, plan), outcome };
   }

@@ -12,7 +12,7 @@ import type { EventDecoder } from './event-decoder.ts';
 import { loadRevocations } from './revocation-loader.ts';
 import { loadRecentEvents } from './recent-loader.ts';
 import type { RecentEvents } from './recent-events.ts';
-import { chooseResumePoint, proofOf, type FoundEvent, type ReadPlace } from './resume-point.ts';
+import { chooseResumePoint, isOtherLog, proofOf, type FoundEvent, type ReadPlace } from './resume-point.ts';
 import { createRelayStats, type RelayStats } from './relay-stats.ts';
 import { StreamFollower, type StreamFollowerOptions } from './stream-follower.ts';
 import type { StreamMessage } from './stream-message.ts';
@@ -80,6 +80,17 @@ export class EventConsumer {
   /** The last valid event that was read, with its place: what a cursor of this node is proved by. */
   get anchor(): StreamPosition {
     return this.#follower.place?.anchor ?? { sequence: 0, eventId: '' };
+  }
+
+  /**
+   * True if the stream is the one that this node reads, as far as its leader tells. One that was created anew is noticed
+   * within a second by itself; whoever is about to answer from both of them asks. @throws StreamUnreadableError
+   */
+  async isSameLog(): Promise<boolean> {
+    const { place } = this.#follower;
+    if (place === null) return false;
+    const { createdAt, readThrough } = place;
+    return !isOtherLog({ createdAt, readThrough }, await this.#options.reader.getState());
   }
 
   start(): void {

@@ -44,6 +44,11 @@ export interface FoundEvent {
   readonly storedAtMs: number;
 }
 
+/** True if a stream cannot be the one that was read: it was created anew, or ends before what was read. */
+export function isOtherLog(place: Pick<ReadPlace, 'createdAt' | 'readThrough'>, state: StreamState): boolean {
+  return state.createdAt !== place.createdAt || state.lastSequence < place.readThrough;
+}
+
 /** The position of what proves that the log is the one that was read. */
 export function proofOf({ anchor, readThrough }: ReadPlace): number {
   return anchor.eventId === '' ? readThrough : anchor.sequence;

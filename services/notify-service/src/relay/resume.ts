@@ -35,6 +35,14 @@ export class JoinAbandonedError extends Error {
   }
 }
 
+/** What was read for a join is of another log than what this node has behind it. */
+export class LogChangedError extends Error {
+  constructor() {
+    super('the event stream is another one than this node has read');
+    this.name = 'LogChangedError';
+  }
+}
+
 /** Where in the log this node has read to. Read it when the socket is registered, before waiting for anything. */
 export interface LogView {
   readonly readThrough: number;

@@ -1,6 +1,6 @@
 import type { Timers } from '../lib/timers.ts';
 import type { EpochEnd } from './consumer-epoch.ts';
-import type { ReadPlace } from './resume-point.ts';
+import { isOtherLog, type ReadPlace } from './resume-point.ts';
 import type { StreamReader } from './stream-reader.ts';
 
 /** One question a second: nothing to the broker, and a stalled consumer is found within seven. */
@@ -33,12 +33,11 @@ export class StreamWatchdog {
     const check = async (): Promise<void> => {
       const before = placeOf();
       if (before === null || isAsking) return;
-      const readBefore = before.readThrough;
+      const { createdAt, readThrough: readBefore } = before;
       isAsking = true;
       try {
         const state = await this.#reader.getState();
-        // A log that ends before what was read, or that was created anew, is not the one that was read.
-        if (state.createdAt !== before.createdAt || state.lastSequence < readBefore) {
+        if (isOtherLog({ createdAt, readThrough: readBefore }, state)) {
           onDoubt('stream_changed');
           return;
         }

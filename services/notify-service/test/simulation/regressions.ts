@@ -246,4 +246,32 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 10 },
     ],
   },
+  /**
+   * The stream was made anew, and its node did not know: what a client had missed was read from both, had a hole,
+   * and the client was told that it was lost, though nothing was.
+   */
+  'read half from a stream that was made anew, and half from memory': {
+    seed: 0,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'news', count: 1, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 2 },
+      { kind: 'delivery', node: 0, fault: 'lost', waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 1 },
+      { kind: 'login', user: 1, count: 2, waitMs: 0 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 3 },
+      { kind: 'news', count: 1, waitMs: 23 },
+      { kind: 'login', user: 1, count: 4, waitMs: 9 },
+      { kind: 'login', user: 1, count: 2, waitMs: 5 },
+      { kind: 'loseSocket', client: 4, isNoticed: false, waitMs: 0 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 5 },
+      { kind: 'login', user: 1, count: 1, waitMs: 2 },
+      { kind: 'recreate', areTold: false, waitMs: 10 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+      { kind: 'login', user: 3, count: 1, waitMs: 10 },
+      { kind: 'news', count: 1, waitMs: 10 },
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 0 },
+    ],
+  },
 };
