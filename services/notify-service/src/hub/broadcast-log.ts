@@ -22,8 +22,8 @@ export class BroadcastLog {
   #held: HubEvent[] = [];
   #bytes = 0;
   #newestSeq = 0;
-  /** Messages behind the newest that are no events: they explain a jump in the numbers. */
-  #skipped = 0;
+  /** Messages behind the newest that are no events: they explain a jump in the numbers. Null: something was lost, too. */
+  #skipped: number | null = 0;
   /** The newest that was let go for the limits; null: none was. */
   #dropped: HubEvent | null = null;
   /** Of broadcasts up to this one it is not known where they are: lost before they were read, or in a log that is no more. */
@@ -47,7 +47,7 @@ export class BroadcastLog {
   add(event: HubEvent): BroadcastPlace {
     if (event.seq <= this.#newestSeq) return 'repeated';
     // With nothing known, any may be the first: the stream holds those of seven days.
-    const isNext = this.#newestSeq === 0 || event.seq <= this.#newestSeq + 1 + this.#skipped;
+    const isNext = this.#newestSeq === 0 || event.seq <= this.#newestSeq + 1 + (this.#skipped ?? 0);
     if (!isNext) this.#clear();
     this.#newestSeq = event.seq;
     this.#skipped = 0;
@@ -59,7 +59,12 @@ export class BroadcastLog {
 
   /** A message behind the newest is no event. */
   skip(): void {
-    this.#skipped += 1;
+    if (this.#skipped !== null) this.#skipped += 1;
+  }
+
+  /** Something behind the newest was lost unread. One message that is no event, stored twice, would explain it away. */
+  lose(): void {
+    this.#skipped = null;
   }
 
   /** Positions mean something else from now on; numbers do not. */

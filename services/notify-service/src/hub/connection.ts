@@ -67,8 +67,11 @@ export class Connection {
    * been read in a log that this node had yet to learn of, and reads then. At most as many as one resume may bring.
    */
   replayedSeqs: Map<number, number> | null = null;
-  /** Places of the user's log since `lastSeq` that hold no valid event: the next `seq` may jump over as many. */
-  skippedSeqs = 0;
+  /**
+   * Places of the user's log since `lastSeq` that hold no valid event: the next `seq` may jump over as many. Null: some
+   * were lost unread, and a message that is no event may be one that the broker stored twice; then no jump is explained.
+   */
+  skippedSeqs: number | null = 0;
   /** Events that arrived while joining. */
   waiting: HubEvent[] = [];
   /** Control frames that became due while joining: the greeting is the first of all. */

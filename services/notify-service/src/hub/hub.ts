@@ -222,7 +222,7 @@ export class Hub {
   /** A place in a user's log holds nothing that can be delivered: the jump in `seq` that follows is no loss. */
   skip(userId: number): void {
     this.#newest.skip(userId);
-    for (const connection of this.#index.ofUser(userId)) connection.skippedSeqs += 1;
+    for (const connection of this.#index.ofUser(userId)) if (connection.skippedSeqs !== null) connection.skippedSeqs += 1;
   }
 
   /**
@@ -230,7 +230,9 @@ export class Hub {
    * whoever does not, and can resume, has to.
    */
   resync(): void {
+    this.broadcasts.lose();
     for (const connection of this.#index.all) {
+      connection.skippedSeqs = null;
       if (connection.isResumable && connection.lastSeq === null) this.close(connection, closeCodes.resync);
     }
   }
@@ -338,7 +340,7 @@ export class Hub {
       return false;
     }
     if (isFeed) return true;
-    const isHole = lastSeq !== null && seq > lastSeq + 1 + connection.skippedSeqs;
+    const isHole = lastSeq !== null && seq > lastSeq + 1 + (connection.skippedSeqs ?? 0);
     if (isHole && connection.isResumable) {
       this.close(connection, closeCodes.resync);
       return false;

@@ -274,4 +274,27 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'cutNode', node: 0, downMs: 0, waitMs: 0 },
     ],
   },
+  /**
+   * A node never read a broadcast that was dropped for its age, and then twice the same message that is no event,
+   * which the broker had stored twice. That explained a jump of two, and nobody was told of the loss.
+   */
+  'a loss explained by a message that is no event, stored twice': {
+    seed: 0,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'news', count: 1, waitMs: 10 },
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 10 },
+      { kind: 'news', count: 1, waitMs: 10 },
+      { kind: 'revoke', client: 0, isEverywhere: false, waitMs: 0 },
+      { kind: 'evict', count: 2, waitMs: 0 },
+      { kind: 'garbageNews', count: 1, waitMs: 300 },
+      { kind: 'crashBroker', lost: 0, downMs: 10, forgetsIds: true, waitMs: 0 },
+      { kind: 'evict', count: 1, waitMs: 10 },
+      { kind: 'garbage', user: 1, count: 1, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 300 },
+      { kind: 'lag', node: 0, ms: 0, waitMs: 10 },
+      { kind: 'readOn', client: 0, waitMs: 10 },
+    ],
+  },
 };
