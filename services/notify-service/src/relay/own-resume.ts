@@ -138,7 +138,10 @@ export class OwnResume {
     let read = await this.#read(join, startChain(cursor, hint), hint, newest);
     // In a log that was rolled back the hint's event may stand where it stood, behind what came after it before.
     if (read === 'evicted' && hint !== null) read = await this.#read(join, startChain(cursor, null), null, newest);
-    return typeof read === 'string' ? this.#fromNow(join, newest, read) : this.#replay(cursor, hint, read);
+    if (typeof read === 'string') return this.#fromNow(join, newest, read);
+    // Up to a newest message that is no event there is nothing to compare with: the cursor may be of no log at all.
+    const isPlaced = hint !== null || read.start !== null || read.events.length > 0;
+    return isPlaced ? this.#replay(cursor, hint, read) : this.#fromNow(join, newest, 'unknown_cursor');
   }
 
   /**
@@ -148,7 +151,7 @@ export class OwnResume {
   async #readFromHint(join: OwnJoin, { seq, hint }: OwnCursor, newest: Newest): Promise<OwnChain | null> {
     if (seq === 0 || hint === null || hint.sequence === 0 || newest.position === null) return null;
     const read = await this.#read(join, new OwnChain(seq, seq, false), hint, newest);
-    return typeof read === 'string' ? null : read;
+    return typeof read === 'string' || read.events.length === 0 ? null : read;
   }
 
   /**

@@ -297,4 +297,21 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'readOn', client: 0, waitMs: 10 },
     ],
   },
+  /**
+   * The newest message of a user was no event, and nothing else was held: any number was taken for a place, and
+   * whoever came with one ahead of the log heard nothing any more.
+   */
+  'a number far ahead of the log, and the newest is no event': {
+    seed: 4294950893,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'garbage', user: 1, count: 1, waitMs: 300 },
+      { kind: 'comeBack', client: 0, cursor: 'junk', waitMs: 59 },
+      { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 10 },
+      { kind: 'login', user: 3, count: 1, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 300 },
+      { kind: 'comeBack', client: 3, cursor: 'last', waitMs: 0 },
+    ],
+  },
 };
