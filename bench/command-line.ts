@@ -42,7 +42,7 @@ export interface BenchCommand {
 /** Each with the largest value that still ends in reasonable time, and below the memory of a small machine. */
 const LIMITS = {
   seconds: [5, 300],
-  rounds: [5, 2_000],
+  rounds: [1, 2_000],
   rate: [1, 5_000],
   sockets: [1, 10_000],
   sessions: [1, 5_000],

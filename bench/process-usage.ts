@@ -69,6 +69,15 @@ function readPssKib(pid: number): number {
   }
 }
 
+/** What of a process is in memory (VmRSS), in KiB: shared pages counted in full, as `ps` and orchestrators tell it. */
+export function readResidentKib(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
+  } catch {
+    return NaN;
+  }
+}
+
 /** CPU seconds that the whole machine has spent on anything but waiting. */
 export function readMachineCpuSeconds(): number {
   try {
