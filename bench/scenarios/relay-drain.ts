@@ -133,13 +133,15 @@ async function setScene(context: BenchContext): Promise<Scene> {
   const profiler = options.isProfiled ? new ServiceProfiler() : null;
   const bench = await startBenchStack(context, { hashes: 'cheap', authEnv: { ...profiler?.environment } });
   const { stack } = bench;
+  await stack.notify.stop(); // nobody reads either stream: what readers cost the broker is not the relay's
   const broker = await connect({ servers: stack.nats.url });
   t.teardown(() => broker.close());
   const bare = await startServiceProcess(t, {
     entry: new URL('../peers/bare-publisher.ts', import.meta.url),
     env: { NATS_URL: stack.nats.url, STREAM: BARE_STREAM },
   });
-  const servers = [...bench.servers, { name: 'bare publisher', pid: bare.pid, hasChildren: false }];
+  const running = bench.servers.filter(({ name }) => name !== 'notify-service');
+  const servers = [...running, { name: 'bare publisher', pid: bare.pid, hasChildren: false }];
   return { bench, broker, manager: await jetstreamManager(broker), bare, servers, profiler };
 }
 

@@ -42,8 +42,8 @@ export const settings = {
   ),
   databasePoolMax: integer('DATABASE_POOL_MAX', {
     description:
-      'Connections to PostgreSQL for the requests of this instance, besides three of its own: for the relay, for its ' +
-      'lock, and for what tells how it is.',
+      'Connections to PostgreSQL for the requests of this instance, besides four of its own: two for the relay, one for ' +
+      'its lock, and one for what tells how it is.',
     fallback: 10,
     min: 1,
     max: 200,

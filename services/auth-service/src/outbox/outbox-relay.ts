@@ -3,16 +3,10 @@ import { OUTBOX_HINT_SUBJECT } from '@infrasignal/shared';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { FastifyBaseLogger } from 'fastify';
 import type pg from 'pg';
+import { BatchPipeline } from './batch-pipeline.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { LeaderLock } from './leader-lock.ts';
-import {
-  deletePublished,
-  findBrokerIdentity,
-  findUnpublished,
-  markPublished,
-  saveBrokerIdentity,
-  type OutboxRow,
-} from './outbox-repository.ts';
+import { deletePublished, findBrokerIdentity, saveBrokerIdentity, type OutboxRow } from './outbox-repository.ts';
 import { HeldUsers, publishInOrder } from './publish-in-order.ts';
 import { TailReplay } from './tail-replay.ts';
 import { Wakeup } from './wakeup.ts';
@@ -78,6 +72,7 @@ export class OutboxRelay {
   #isStopped = false;
   #running: Promise<void> = Promise.resolve();
   #connection: NatsConnection | null = null;
+  #batches: BatchPipeline | null = null;
   #cleanedAt = 0;
   #retryMs = RETRY_MIN_MS;
 
@@ -126,6 +121,8 @@ export class OutboxRelay {
       } finally {
         await this.#connection?.close().catch(() => undefined);
         this.#connection = null;
+        await this.#batches?.settle();
+        this.#batches = null;
       }
       if (!this.#isStopped) await this.#backOff();
     }
@@ -157,8 +154,15 @@ export class OutboxRelay {
     if ((await findBrokerIdentity(pool)) !== identity) {
       tail = new TailReplay({ pool, store, tailSeconds: duplicateWindowSeconds, batchRows: BATCH_ROWS });
     }
+    const batches = new BatchPipeline({
+      pool,
+      batchRows: BATCH_ROWS,
+      heldUserIds: () => this.#held.userIds(),
+      assertLeading: () => this.#assertLeading(),
+    });
+    this.#batches = batches;
     while (this.#isWorking(connection)) {
-      const isIdle = await this.#publishBatch(tail, store);
+      const isIdle = await this.#publishBatch(batches, tail, store);
       if (tail !== null && this.#isWorking(connection)) tail = await this.#continueTail(tail, identity);
       await this.#cleanUp();
       if (isIdle && tail === null && this.#isWorking(connection)) await this.#wakeup.wait(POLL_INTERVAL_MS);
@@ -205,23 +209,20 @@ export class OutboxRelay {
   }
 
   /** @returns true if there is nothing more to do now */
-  async #publishBatch(tail: TailReplay | null, store: (row: OutboxRow) => Promise<void>): Promise<boolean> {
-    const { pool, log } = this.#options;
-    const rows = await findUnpublished(pool, BATCH_ROWS, this.#held.userIds());
-    if (rows.length === 0) return true;
-    const { stored, failures } = await (tail?.publishBehindTail(rows) ?? publishInOrder(rows, store));
-    // What was acknowledged before a freeze may have been lost by the broker since, and published again or not.
-    this.#assertLeading();
-    await markPublished(
-      pool,
-      stored.map((row) => row.id),
-    );
+  async #publishBatch(
+    batches: BatchPipeline,
+    tail: TailReplay | null,
+    store: (row: OutboxRow) => Promise<void>,
+  ): Promise<boolean> {
+    const outcome = await batches.publishNext((rows) => tail?.publishBehindTail(rows) ?? publishInOrder(rows, store));
+    if (outcome === null) return true;
+    const { stored, failures, isFull } = outcome;
     for (const row of stored) this.#held.release(row.userId);
     if (failures.length === 0) {
       this.#retryMs = RETRY_MIN_MS;
-      return rows.length < BATCH_ROWS;
+      return !isFull;
     }
-    log.warn({ err: failures[0]?.error, count: failures.length }, 'outbox relay: not stored, will be tried again');
+    this.#options.log.warn({ err: failures[0]?.error, count: failures.length }, 'outbox relay: not stored, will be tried again');
     if (stored.length > 0) {
       for (const { row } of failures) this.#held.hold(row.userId);
     } else {

@@ -40,17 +40,24 @@ async function readRows(pool: pg.Pool, statement: string, values: readonly unkno
   return rows.map((row) => ({ ...row, readAtMs }));
 }
 
-/** Rows due for publishing, oldest first, without the users in `heldUserIds`. */
+/** What is due in the database, and not to be read now. */
+export interface LeftOut {
+  readonly heldUserIds: readonly number[];
+  /** Ids of rows that are being published or marked. */
+  readonly inHandIds: readonly number[];
+}
+
+/** Rows due for publishing, oldest first. */
 export async function findUnpublished(
   pool: pg.Pool,
   limit: number,
-  heldUserIds: readonly number[],
+  { heldUserIds, inHandIds }: LeftOut,
 ): Promise<OutboxRow[]> {
   return readRows(
     pool,
     `select ${COLUMNS} from outbox
-     where published_at is null and user_id <> all($2::bigint[]) order by id limit $1`,
-    [limit, heldUserIds],
+     where published_at is null and user_id <> all($2::bigint[]) and id <> all($3::bigint[]) order by id limit $1`,
+    [limit, heldUserIds, inHandIds],
   );
 }
 

@@ -25,8 +25,8 @@ export interface DatabaseOptions extends DatabaseLimits {
   readonly waitingMax: number;
 }
 
-/** One for the relay, whose statements come one after the other, and one for what is asked now and then. */
-const BACKGROUND_CONNECTIONS = 2;
+/** One for what the relay reads, one for what it marks meanwhile, and one for what is asked now and then. */
+const BACKGROUND_CONNECTIONS = 3;
 
 /** The relay, a probe or two and a scrape: more than that is a mistake. */
 const BACKGROUND_WAITING_MAX = 20;
