@@ -4,6 +4,7 @@ import {
   EventSocket,
   Ledger,
   startTestStack,
+  timePhase,
   waitFor,
   type Account,
   type TestContext,
@@ -37,8 +38,8 @@ export interface FaultRunOptions {
   readonly preload?: URL | readonly URL[];
   /** How long a recovery may take. Default {@link RECOVERY_LIMIT_MS}. */
   readonly recoveryLimitMs?: number;
-  /** How long the end waits for what is still on its way. Shorter where it is known never to come. */
-  readonly drainTimeoutMs?: number;
+  /** The end waits for so long while nothing more comes through. Shorter where it is known never to come. */
+  readonly patienceMs?: number;
   /** Plays clients that are broken, for a negative control. */
   readonly chooseAfter?: (cursor: string | null) => string | null;
 }
@@ -65,8 +66,11 @@ const FEED_SOCKETS = 2;
 /** Registrations on the way at once while the scene is set. */
 const SETUP_CONCURRENCY = 16;
 
-/** What was not through by then is lost for the checks; a late arrival is reported as slow, not as lost. */
-const DRAIN_TIMEOUT_MS = 20_000;
+/**
+ * What was not through by then, from the end of the load or from when something last came through, is lost for the
+ * checks; a late arrival is reported as slow, not as lost.
+ */
+const PATIENCE_MS = 20_000;
 
 /** For each {@link CONNECTING_AT_ONCE} of the sockets. */
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -132,23 +136,28 @@ export class FaultRun {
       NODE_OPTIONS: preloads.map(({ href }) => `--import ${href}`).join(' '),
       FAULT_PROBE_DIRECTORY: probeDirectory,
     };
-    const stack = await startTestStack(t, {
-      hasGateway: false,
-      random: options.random,
-      ...options.stack,
-      authEnv: { ...probe, ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS), ...options.stack?.authEnv },
-      // The public feed is open on the sockets' side only: auth-service is as it is in production.
-      notifyEnv: { ...probe, ...WHOLE_RESUME, DEBUG: 'true', ...options.stack?.notifyEnv },
-    });
+    const stack = await timePhase('the stack starts', () =>
+      startTestStack(t, {
+        hasGateway: false,
+        isWholeBuilt: true,
+        random: options.random,
+        ...options.stack,
+        authEnv: { ...probe, ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS), ...options.stack?.authEnv },
+        // The public feed is open on the sockets' side only: auth-service is as it is in production.
+        notifyEnv: { ...probe, ...WHOLE_RESUME, DEBUG: 'true', ...options.stack?.notifyEnv },
+      }),
+    );
     await keepDeletedEvents(stack.database);
     const run = new FaultRun(options, stack, probeDirectory);
     t.teardown(() => {
       run.#close();
     });
-    await run.#registerUsers(options.users ?? USERS);
-    await run.#connectSockets();
-    await run.#waitUntilQuiet();
-    await Promise.all(run.#victims.map((victim) => victim.measureBefore()));
+    await timePhase('users and their sockets', async () => {
+      await run.#registerUsers(options.users ?? USERS);
+      await run.#connectSockets();
+      await run.#waitUntilQuiet();
+    });
+    await timePhase('measured before', () => Promise.all(run.#victims.map((victim) => victim.measureBefore())));
     const rate = options.ratePerSecond ?? RATE_PER_SECOND;
     options.progress(`${run.accounts.length} users, ${run.sockets.length} sockets, ${rate} operations a second`);
     run.#startLoad(rate);
@@ -185,7 +194,8 @@ export class FaultRun {
   async measureRecovery(): Promise<void> {
     const startedAt = performance.now();
     const { recoveryLimitMs = RECOVERY_LIMIT_MS } = this.#options;
-    const backlog = await this.#waitUntilThrough(await this.#readTarget(), recoveryLimitMs);
+    const target = await this.#readTarget();
+    const backlog = await timePhase('recovery', () => this.#waitUntilThrough(target, { timeoutMs: recoveryLimitMs }));
     const tookMs = performance.now() - startedAt;
     this.#recoveries.push(backlog ?? tookMs);
     this.#options.progress(backlog === null ? `recovered after ${Math.round(tookMs)} ms` : `not recovered: ${backlog}`);
@@ -208,13 +218,14 @@ export class FaultRun {
    * @param isAuthUnharmed the fault was elsewhere: no request may have noticed it
    */
   async finish({ isAuthUnharmed = false, allowances = {} }: FinishOptions = {}): Promise<FaultRunResult> {
-    await this.stopLoad();
-    const { drainTimeoutMs = DRAIN_TIMEOUT_MS, recoveryLimitMs: limitMs = RECOVERY_LIMIT_MS, progress } = this.#options;
-    const backlog = await this.#waitUntilThrough(await this.#readTarget(), drainTimeoutMs);
-    if (backlog !== null) progress(`not through after ${drainTimeoutMs} ms: ${backlog}`);
+    await timePhase('the load ends', () => this.stopLoad());
+    const { patienceMs = PATIENCE_MS, recoveryLimitMs: limitMs = RECOVERY_LIMIT_MS, progress } = this.#options;
+    const target = await this.#readTarget();
+    const backlog = await timePhase('everything comes through', () => this.#waitUntilThrough(target, { patienceMs }));
+    if (backlog !== null) progress(`nothing more came through for ${patienceMs} ms: ${backlog}`);
     this.api.closeIdle();
-    const processes = await this.#readHistories();
-    const snapshot = await takeSnapshot(this.stack);
+    const processes = await timePhase('measured after', () => this.#readHistories());
+    const snapshot = await timePhase('tables and stream are read', () => takeSnapshot(this.stack));
     const { writtenEventIds } = this;
     const { violations, counts } = checkEvidence({ ...snapshot, ...this.#entries(), writtenEventIds }, allowances);
     const recovery = checkRecovery({ recoveries: this.#recoveries, limitMs, processes });
@@ -290,7 +301,7 @@ export class FaultRun {
 
   async #waitUntilQuiet(): Promise<void> {
     this.api.closeIdle();
-    const backlog = await this.#waitUntilThrough(await this.#readTarget(), DRAIN_TIMEOUT_MS);
+    const backlog = await this.#waitUntilThrough(await this.#readTarget(), { patienceMs: PATIENCE_MS });
     if (backlog !== null) throw new Error(`the system did not come to rest before the first fault: ${backlog}`);
   }
 
@@ -305,17 +316,21 @@ export class FaultRun {
   }
 
   /** @returns null when everything of the target is marked and received, else what was missing when the time was up */
-  async #waitUntilThrough(target: Target, timeoutMs: number): Promise<string | null> {
-    let backlog: string | null = 'not looked at';
-    const look = async (): Promise<boolean> => {
-      backlog = await this.#describeBacklog(target);
-      return backlog === null;
+  async #waitUntilThrough(target: Target, { timeoutMs = Infinity, patienceMs = Infinity }: Patience): Promise<string | null> {
+    const startedAt = performance.now();
+    let [fewest, changedAt] = [Infinity, startedAt];
+    let backlog: Backlog = { missing: Infinity, text: 'not looked at' };
+    const isOver = async (): Promise<boolean> => {
+      backlog = await this.#findBacklog(target).catch(() => backlog); // the database may still be away
+      const now = performance.now();
+      if (backlog.missing < fewest) [fewest, changedAt] = [backlog.missing, now];
+      return backlog.missing === 0 || now - startedAt >= timeoutMs || now - changedAt >= patienceMs;
     };
-    await waitFor(look, { timeoutMs }).catch(() => undefined);
-    return backlog;
+    await waitFor(isOver, { timeoutMs: Infinity });
+    return backlog.missing === 0 ? null : backlog.text;
   }
 
-  async #describeBacklog({ seqs, lastRowId }: Target): Promise<string | null> {
+  async #findBacklog({ seqs, lastRowId }: Target): Promise<Backlog> {
     const [row] = await this.stack.database.query<{ count: number }>(
       'select count(*)::int as count from outbox where published_at is null and id <= $1',
       [lastRowId],
@@ -323,9 +338,8 @@ export class FaultRun {
     const unpublished = row?.count ?? 0;
     const away = this.sockets.filter(({ isConnected }) => !isConnected).length;
     const behind = this.sockets.filter((socket) => this.#isBehind(socket, seqs)).length;
-    if (unpublished === 0 && away === 0 && behind === 0) return null;
-    const total = this.sockets.length;
-    return `${unpublished} rows unpublished, ${away} of ${total} sockets not connected, ${behind} behind`;
+    const text = `${unpublished} rows unpublished, ${away} of ${this.sockets.length} sockets not connected, ${behind} behind`;
+    return { missing: unpublished + away + behind, text };
   }
 
   #isBehind({ newestSeqs, record }: EventSocket, seqs: ReadonlyMap<number, number>): boolean {
@@ -354,6 +368,18 @@ function nameFaults(processes: readonly ProcessHistory[]): Record<string, number
 export interface FinishOptions {
   readonly isAuthUnharmed?: boolean;
   readonly allowances?: Allowances;
+}
+
+/** How long to wait in all, and for anything more. */
+interface Patience {
+  readonly timeoutMs?: number;
+  readonly patienceMs?: number;
+}
+
+interface Backlog {
+  /** Rows and sockets. */
+  readonly missing: number;
+  readonly text: string;
 }
 
 interface Target {

@@ -32,8 +32,8 @@ export interface Scenario {
 /** Users with sockets: load L, and in short runs as many as show the same in seconds. */
 export const LOADED_USERS = { full: 100, short: 30 };
 
-/** A broken part loses for good: there is no point in waiting long for what it lost. */
-export const CONTROL_DRAIN_TIMEOUT_MS = 2_000;
+/** A broken part loses for good: when nothing comes through any more, there is no point in waiting for what it lost. */
+export const CONTROL_PATIENCE_MS = 1_000;
 
 export interface NegativeControl {
   /** What is broken. */

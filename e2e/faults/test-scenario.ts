@@ -16,9 +16,6 @@ const TIMEOUT_MS = 300_000;
 export function testScenario(title: string, scenario: Scenario): void {
   t.setTimeout(2 * TIMEOUT_MS);
   const seed = chooseSeed();
-  const comment = (line: string): void => {
-    t.comment(line);
-  };
   const obstacle = scenario.findObstacle?.() ?? Promise.resolve(null);
   t.test(title, { timeout: TIMEOUT_MS }, async (t) => {
     if (await isSkipped(t, obstacle)) return;
@@ -28,7 +25,7 @@ export function testScenario(title: string, scenario: Scenario): void {
       random: createRandom(seed),
       kills: KILLS,
       isFull: false,
-      progress: comment,
+      progress: sayTo(t),
     });
     t.comment(JSON.stringify({ ...counts, faults, recoveryMs: Math.round(recoveryMs) }));
     for (const figure of figures) t.comment(figure);
@@ -43,10 +40,18 @@ export function testScenario(title: string, scenario: Scenario): void {
       random,
       kills: KILLS,
       isFull: false,
-      progress: comment,
+      progress: sayTo(t),
     });
     t.same(findMissingSymptoms(violations, scenario.control.symptoms), [], 'the checks notice it');
   });
+}
+
+/** As comments of the test, with the time since now. */
+function sayTo(t: Test): (line: string) => void {
+  const startedAt = performance.now();
+  return (line) => {
+    t.comment(`${((performance.now() - startedAt) / 1_000).toFixed(1)} s: ${line}`);
+  };
 }
 
 /** A test that plans nothing is one that tap reports as skipped, with the reason beside it. */

@@ -15,9 +15,9 @@ export interface Killable {
   restart(): Promise<void>;
 }
 
-/** Half a second without a change. */
+/** A quarter of a second without a change. */
 const SETTLED_SAMPLES = 5;
-const SAMPLE_INTERVAL_MS = 100;
+const SAMPLE_INTERVAL_MS = 50;
 const SETTLE_TIMEOUT_MS = 5_000;
 
 /** A stop that does not come at once is one of a process that is gone. */
@@ -106,7 +106,7 @@ export class Victim {
   async toHistory(keptBytes = 0): Promise<ProcessHistory> {
     this.#noteUnexpectedEnd();
     const before = this.#before ?? { descriptors: 0, memoryBytes: 0 };
-    const after = this.#unexpectedEnds.length > 0 ? before : await this.#measure();
+    const after = this.#unexpectedEnds.length > 0 ? before : await this.#measure(before.descriptors);
     const slackBytes = this.#probeDirectory === null ? BROKER_MEMORY_SLACK_BYTES : SERVICE_MEMORY_SLACK_BYTES;
     return {
       name: this.name,
@@ -129,9 +129,10 @@ export class Victim {
     this.#unexpectedEnds.push(`process ${this.#identity?.pid ?? 0} is gone after ${this.#faults.killed ?? 0} kills`);
   }
 
-  async #measure(): Promise<ProcessCost> {
+  /** @param enough so many descriptors are what was hoped for: fewer need not be waited for */
+  async #measure(enough = 0): Promise<ProcessCost> {
     const { pid } = this.#process;
-    const descriptors = await countDescriptors(pid);
+    const descriptors = await countDescriptors(pid, enough);
     if (this.#probeDirectory === null) return { descriptors, memoryBytes: readResidentBytes(pid) };
     const path = join(this.#probeDirectory, String(pid));
     rmSync(path, { force: true });
@@ -144,10 +145,12 @@ export class Victim {
 }
 
 /** Connections that were just closed go when the process gets to it: the count once it does not change any more. */
-async function countDescriptors(pid: number): Promise<number> {
+async function countDescriptors(pid: number, enough: number): Promise<number> {
   const counts: number[] = [];
   const isSettled = (): boolean => {
-    counts.push(readdirSync(`/proc/${pid}/fd`).length);
+    const count = readdirSync(`/proc/${pid}/fd`).length;
+    counts.push(count);
+    if (count <= enough) return true;
     const last = counts.slice(-SETTLED_SAMPLES);
     return last.length === SETTLED_SAMPLES && new Set(last).size === 1;
   };

@@ -5,7 +5,7 @@ import { connect } from '@nats-io/transport-node';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { PASSWORD } from '../load.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** The statement that writes a change with its event, as it passes on the wire. */
 const WRITE_STATEMENT = 'insert into "outbox"';
@@ -118,7 +118,7 @@ async function run({ t, random, progress }: ScenarioContext): Promise<FaultRunRe
  * A broker that does not recognise repeats: played by telling it to forget, between the kill and the restart.
  */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const scene = await set(t, { random, progress, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const scene = await set(t, { random, progress, patienceMs: CONTROL_PATIENCE_MS });
   const { database, nats } = scene.run.stack;
   await database.query(
     `create function leave_out() returns trigger language plpgsql as $$ begin return null; end $$`,

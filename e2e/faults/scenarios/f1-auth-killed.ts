@@ -1,6 +1,6 @@
 import { waitFor } from '@infrasignal/testkit';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
 const UP_MS_MAX = { full: 1_500, short: 700 };
@@ -25,7 +25,7 @@ const STOLEN_ROWS_MIN = 10;
  * soon as they are committed.
  */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress, users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const faultRun = await FaultRun.set(t, { random, progress, users: 10, patienceMs: CONTROL_PATIENCE_MS });
   const { database } = faultRun.stack;
   let stolen = 0;
   await waitFor(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
 import { pick, type Random } from '../random.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import type { Victim } from '../victim.ts';
 
 /** Where stopped-at.mjs can make the leader stand still; `any`: from outside, wherever it is. */
@@ -70,18 +70,18 @@ interface Breakage {
   /** Its clock stands still with it. */
   readonly isClockBlind: boolean;
   readonly isLockUnwatched: boolean;
-  readonly drainTimeoutMs?: number;
+  readonly patienceMs?: number;
 }
 
 async function set({ t, random, progress }: ScenarioContext, size: Size, breakage: Breakage): Promise<Scene> {
-  const { drainTimeoutMs, isClockBlind, isLockUnwatched } = breakage;
+  const { patienceMs, isClockBlind, isLockUnwatched } = breakage;
   const directory = createTestDirectory(t, 'infrasignal-stop-');
   const faultRun = await FaultRun.set(t, {
     random,
     progress,
     users: size.users,
     preload: new URL('../preloads/stopped-at.mjs', import.meta.url),
-    ...(drainTimeoutMs === undefined ? {} : { drainTimeoutMs }),
+    ...(patienceMs === undefined ? {} : { patienceMs }),
     stack: {
       authInstances: INSTANCES,
       authEnv: {
@@ -191,8 +191,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
  */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   const size: Size = { ...SHORT, users: 10, startNats: FULL.startNats };
-  const drainTimeoutMs = CONTROL_DRAIN_TIMEOUT_MS;
-  const scene = await set(context, size, { isClockBlind: true, isLockUnwatched: true, drainTimeoutMs });
+  const scene = await set(context, size, { isClockBlind: true, isLockUnwatched: true, patienceMs: CONTROL_PATIENCE_MS });
   await stopAndGoOn('before-publish', scene);
   return scene.faultRun.finish();
 }

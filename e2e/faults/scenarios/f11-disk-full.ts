@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkBrokerLostNothing } from '../broker-loss.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** Room for every event of a run, several times over: what takes the space away is somebody else's file. */
 const DISK_MIB = 48;
@@ -68,7 +68,7 @@ const MARKS = 6;
 
 /** A relay that takes the refusal for an answer: played by marking from outside what waits while nothing can be stored. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const scene = await set(context, { users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const scene = await set(context, { users: 10, patienceMs: CONTROL_PATIENCE_MS });
   scene.disk.fill();
   for (let marked = 0; marked < MARKS; marked += 1) {
     await waitUntilRefused(scene.run);

@@ -4,7 +4,7 @@ import { findSlowestMs } from '../checks/check-others.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { PASSWORD } from '../load.ts';
 import type { Random } from '../random.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** Each writes as soon as its last one is committed. */
 const WRITERS = 16;
@@ -158,7 +158,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   const run = await set(context, {
     users: 10,
     preload: new URL('../preloads/relay-by-cursor.mjs', import.meta.url),
-    drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS,
+    patienceMs: CONTROL_PATIENCE_MS,
     recoveryLimitMs: CONTROL_RECOVERY_MS_MAX,
     stack: { createDatabase },
   });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /**
  * 10,000 sockets at full length, all of which come back at once. They, the node and this process share the machine,
@@ -32,8 +32,7 @@ function run(context: ScenarioContext): Promise<FaultRunResult> {
 
 /** Clients that come back without their cursor, as if there were no resume. */
 function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const timeoutMs = CONTROL_DRAIN_TIMEOUT_MS;
-  const broken = { users: 10, recoveryLimitMs: 1_000, drainTimeoutMs: timeoutMs, chooseAfter: () => null };
+  const broken = { users: 10, recoveryLimitMs: 1_000, patienceMs: CONTROL_PATIENCE_MS, chooseAfter: () => null };
   return play({ ...context, isFull: false }, broken);
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { pick } from '../random.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import type { Victim } from '../victim.ts';
 
 /** Load flows before each fault. */
@@ -134,9 +134,12 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
   return scene.run.finish({ isAuthUnharmed: true });
 }
 
+/** Ten times what it takes when nothing is the matter. */
+const CONTROL_RECOVERY_MS_MAX = 2_000;
+
 /** A stream without copies: nothing goes on while the node that has it is away, whatever the others lead. */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const limits = { recoveryLimitMs: CONTROL_DRAIN_TIMEOUT_MS, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS };
+  const limits = { recoveryLimitMs: CONTROL_RECOVERY_MS_MAX, patienceMs: CONTROL_PATIENCE_MS };
   const scene = await set(t, { random, progress, users: 10, ...limits }, 1);
   const { victim } = await choose(scene, 'the leader of the stream', random);
   await victim.kill();

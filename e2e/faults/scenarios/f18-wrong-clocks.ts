@@ -5,7 +5,7 @@ import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
 import type { Violation } from '../checks/evidence.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
 import { pick, shuffle, type Random } from '../random.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { SessionProbe, type Complaints } from '../session-probe.ts';
 import type { Victim } from '../victim.ts';
 
@@ -45,7 +45,7 @@ interface Scene {
   readonly ended: SessionProbe;
 }
 
-type SceneOptions = Pick<FaultRunOptions, 'users' | 'preload' | 'drainTimeoutMs'>;
+type SceneOptions = Pick<FaultRunOptions, 'users' | 'preload' | 'patienceMs'>;
 
 async function set(context: ScenarioContext, options: SceneOptions): Promise<Scene> {
   const { t, random, progress, isFull } = context;
@@ -169,7 +169,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
 /** Services whose timers go by the time of day. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   const preload = [SHIFTED_CLOCK, new URL('../preloads/timers-by-wall-clock.mjs', import.meta.url)];
-  const scene = await set(context, { users: 5, preload, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const scene = await set(context, { users: 5, preload, patienceMs: CONTROL_PATIENCE_MS });
   await tryCase(scene, { suspect: suspectsOf(scene.run).notify, shiftMs: DAY_MS, manner: 'step' });
   const result = await scene.run.finish();
   return { ...result, violations: [...result.violations, ...scene.violations] };

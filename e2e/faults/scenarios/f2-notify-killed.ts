@@ -1,5 +1,5 @@
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
 const UP_MS_MAX = { full: 1_500, short: 700 };
@@ -18,7 +18,7 @@ async function run({ t, random, kills, isFull, progress }: ScenarioContext): Pro
 
 /** Clients that come back without their cursor, as if there were no resume. */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const broken = { drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS, chooseAfter: () => null };
+  const broken = { patienceMs: CONTROL_PATIENCE_MS, chooseAfter: () => null };
   const faultRun = await FaultRun.set(t, { random, progress, users: 10, ...broken });
   await killOften(faultRun.notifies, { kills: 1, random, progress, upMsMax: UP_MS_MAX.short, downMsMax: 0 });
   return faultRun.finish();

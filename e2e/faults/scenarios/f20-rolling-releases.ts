@@ -14,7 +14,7 @@ import {
   writeAsNextRelease,
   type Release,
 } from '../releases.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 const INSTANCES = 2;
 
@@ -149,7 +149,7 @@ function* checkNobodySentAway({ clients }: FaultRun['ledger']): Generator<Violat
 
 /** A node of this release that takes what it does not know for invalid, and an auth instance of the next. */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const load = { users: 10, ratePerSecond: 0, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS };
+  const load = { users: 10, ratePerSecond: 0, patienceMs: CONTROL_PATIENCE_MS };
   const faultRun = await set(t, { random, progress, ...load }, 1);
   const { stack, notifies, accounts } = faultRun;
   await notifies[0]?.replace(() => stack.notify.restart({}, STRICT_DECODER));

@@ -1,7 +1,7 @@
 import { nowMs, waitFor } from '@infrasignal/testkit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
 const UP_MS_MAX = { full: 1_500, short: 500 };
@@ -37,7 +37,7 @@ async function run({ t, random, kills, isFull, progress }: ScenarioContext): Pro
 
 /** A relay that drops what it cannot publish: played by deleting from outside what waits while the broker is away. */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const faultRun = await FaultRun.set(t, { random, progress, users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const faultRun = await FaultRun.set(t, { random, progress, users: 10, patienceMs: CONTROL_PATIENCE_MS });
   const { broker, stack } = faultRun;
   await broker.kill();
   const drop = (): Promise<object[]> => stack.database.query('delete from outbox where published_at is null returning id');

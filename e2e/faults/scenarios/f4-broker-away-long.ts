@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkSocketsKept } from '../checks/check-others.ts';
 import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /**
  * The window in which the broker recognises repeats, in seconds. In production it is ten minutes, and what the relay
@@ -28,7 +28,7 @@ const FLOW_MS_MAX = 1_000;
 const PUBLISH = 'HPUB users.';
 const EVENT_IDS = /Nats-Msg-Id: ([0-9a-f-]{36})/g;
 
-interface Plan extends Pick<FaultRunOptions, 'users' | 'preload' | 'drainTimeoutMs'> {
+interface Plan extends Pick<FaultRunOptions, 'users' | 'preload' | 'patienceMs'> {
   readonly windowSeconds: number;
 }
 
@@ -89,7 +89,7 @@ function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
     windowSeconds: WINDOW_SECONDS.short,
     users: 10,
     preload,
-    drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS,
+    patienceMs: CONTROL_PATIENCE_MS,
   });
 }
 

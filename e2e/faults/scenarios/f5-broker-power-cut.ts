@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkBrokerLostNothing } from '../broker-loss.ts';
 import type { Violation } from '../checks/evidence.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** A hundred cuts take five minutes: 15,000 events of half a kilobyte. A small disk is a quick copy. */
 const DISK_MIB = { full: 128, short: 32 };
@@ -83,7 +83,7 @@ const ACKNOWLEDGED_MIN = 50;
  * deletes what was acknowledged, played by a trigger: there is nothing to bring back.
  */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const options = { random, progress, users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS };
+  const options = { random, progress, users: 10, patienceMs: CONTROL_PATIENCE_MS };
   const scene = await set(t, options, DISK_MIB.short, 'sync_interval: 2m');
   const { database } = scene.run.stack;
   await database.query(`

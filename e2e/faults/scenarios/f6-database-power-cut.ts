@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killWholeServer } from '../database-server.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** An empty cluster is 40 MB, and its log of changes may grow to 128 (see {@link SETTINGS}). */
 const DISK_MIB = 384;
@@ -75,7 +75,7 @@ const UNFLUSHED = { synchronous_commit: 'off', wal_writer_delay: '10s' };
 const UNFLUSHED_BYTES = 32_768;
 
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
-  const options = { random, progress, users: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS };
+  const options = { random, progress, users: 10, patienceMs: CONTROL_PATIENCE_MS };
   const scene = await set(t, options, UNFLUSHED);
   const { database } = scene.run.stack;
   await database.query('checkpoint'); // the tables and the first users are not to be lost

@@ -5,7 +5,7 @@ import type { Violation } from '../checks/evidence.ts';
 import { checkPoolBack, checkPoolGivenBack, TransactionLoad } from '../database-clients.ts';
 import { DatabaseServer } from '../database-server.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** Time between two kills of all backends. */
 const KILL_INTERVAL_MS = 150;
@@ -103,7 +103,7 @@ const CONTROL_KILLS_MS = 1_500;
 /** Two broken parts: an event that is written after its change, and then a pool without an error listener. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
   const preload = new URL('../preloads/event-in-second-transaction.mjs', import.meta.url);
-  const scene = await set(context, { users: 10, preload, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const scene = await set(context, { users: 10, preload, patienceMs: CONTROL_PATIENCE_MS });
   const { run, server } = scene;
   await server.database.query(ASIDE);
   await killBackendsFor(scene, CONTROL_KILLS_MS);

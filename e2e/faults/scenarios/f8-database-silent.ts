@@ -7,7 +7,7 @@ import { checkPoolBack, checkPoolGivenBack, TransactionLoad } from '../database-
 import { answerMsMax, Outage, toEnvironment, type DatabaseLimits, type OutagePlan } from '../database-outage.ts';
 import { DatabaseServer } from '../database-server.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_DRAIN_TIMEOUT_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** The times by default, and an outage that is longer than all of them together; a queue that a crowd can fill. */
 const FULL: OutagePlan = {
@@ -117,7 +117,7 @@ async function run(context: ScenarioContext): Promise<FaultRunResult> {
 
 /** A service that waits for its database for as long as it takes, and whoever comes may wait with it. */
 async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  const scene = await set(context, PATIENT, { users: 5, ratePerSecond: 10, drainTimeoutMs: CONTROL_DRAIN_TIMEOUT_MS });
+  const scene = await set(context, PATIENT, { users: 5, ratePerSecond: 10, patienceMs: CONTROL_PATIENCE_MS });
   const { run } = scene;
   // Judged by the limits that it ought to have.
   const outage = new Outage(run, { ...SHORT, durationMs: answerMsMax(SHORT.limits) + 500 });

@@ -16,4 +16,4 @@ export { findFreePort } from './ports.ts';
 export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.mjs';
 export { StackError } from './stack-error.ts';
 export { waitFor, type WaitForOptions } from './wait-for.ts';
-export { PROJECT_ROOT } from './state-paths.mjs';
+export { PROJECT_ROOT, TOOLS_DIRECTORY } from './state-paths.mjs';

@@ -8,6 +8,7 @@ export {
   type TestNatsClusterOptions,
   type TestNatsNode,
 } from './test-nats-cluster.ts';
+export { timePhase } from './phase-times.ts';
 export { createTestDirectory } from './test-directory.ts';
 export { findDiskObstacle, TestDisk, type TestDiskOptions } from './test-disk.ts';
 export { readStream, type ReadStreamOptions, type StreamMessage } from './stream-reader.ts';

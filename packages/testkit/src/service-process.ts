@@ -10,17 +10,22 @@ import {
   type ExitStatus,
   type ManagedProcess,
 } from '@infrasignal/local-stack';
-import { buildService, type StandIns } from './service-build.ts';
+import { buildService, type ServiceBuild, type StandIns } from './service-build.ts';
 import type { TestContext } from './test-context.ts';
 import { createTestDirectory } from './test-directory.ts';
 
 export interface ServiceProcessOptions {
   /** Entry file: a file URL, or a path from the root of the clone (`services/auth-service/src/server.ts`). */
   entry: string | URL;
-  /** Built into one file first, which starts in half the time; for tests that start services often. Default false. */
-  isBuilt?: boolean;
+  /** Built into one file first, which starts much sooner; for tests that start services often. By default its sources run. */
+  build?: ServiceBuild;
   /** What stands in for sources in that file; none by default. */
   standIns?: StandIns;
+  /**
+   * True: the end of the test is SIGKILL, for what nobody looks at any more. By default it is asked to end, and gives back
+   * what others would miss who use the same servers.
+   */
+  isKilledAtEnd?: boolean;
   /** The service's whole environment besides PATH, HOME, HOST and PORT. */
   env?: Record<string, string | undefined>;
   /** Default 127.0.0.1. */
@@ -58,10 +63,12 @@ export interface ServiceExit extends ExitStatus {
   logs: string;
 }
 
-const LOOPBACK = '127.0.0.1';
+export const LOOPBACK = '127.0.0.1';
 
 // A service compiles its sources while it starts, next to everything else a test run does.
 const READY_TIMEOUT_MS = 30_000;
+
+const FROM_SOURCE = ['--conditions=@infrasignal/source', '--import', 'tsx'];
 
 // A port that was free a moment ago may be taken by the time the service binds it.
 const PORT_ATTEMPTS = 5;
@@ -77,7 +84,7 @@ export async function startServiceProcess(t: TestContext, options: ServiceProces
   let { env = {}, standIns = {} } = options;
   let port = options.port ?? (await findFreePort());
   let child = await spawnService(options, env, port, logPath);
-  t.teardown(() => child.stop());
+  t.teardown(() => (options.isKilledAtEnd === true ? child.kill() : child.stop()));
   for (let attempt = 1; ; attempt += 1) {
     try {
       await waitUntilReady(child, port, options);
@@ -129,12 +136,12 @@ async function spawnService(
   port: number,
   logPath: string,
 ): Promise<ManagedProcess> {
-  const { entry, isBuilt = false, standIns } = options;
+  const { entry, build, standIns } = options;
   const path = typeof entry === 'string' && !entry.startsWith('file:') ? resolve(PROJECT_ROOT, entry) : fileURLToPath(entry);
   return startManagedProcess({
     name: 'service',
     command: process.execPath,
-    args: isBuilt ? [await buildService(path, standIns)] : ['--conditions=@infrasignal/source', '--import', 'tsx', path],
+    args: build === undefined ? [...FROM_SOURCE, path] : [await buildService(path, { build, standIns })],
     // Nothing of tap's own environment: the service runs as it does in production.
     env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: options.host ?? LOOPBACK, PORT: String(port), ...env },
     cwd: PROJECT_ROOT,

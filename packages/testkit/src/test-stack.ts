@@ -1,7 +1,9 @@
 import { findFreePort } from '@infrasignal/local-stack';
 import { ROOMY_AUTH_LIMITS } from './auth-limits.ts';
 import { ROOMY_NOTIFY_LIMITS } from './notify-limits.ts';
-import { startServiceProcess, type ServiceProcess } from './service-process.ts';
+import { timePhase } from './phase-times.ts';
+import type { ServiceBuild } from './service-build.ts';
+import { LOOPBACK, startServiceProcess, type ServiceProcess } from './service-process.ts';
 import { StackLinks, type LinkName } from './stack-links.ts';
 import type { TestContext } from './test-context.ts';
 import { createDurableDatabase, createTestDatabase, type TestDatabase } from './test-database.ts';
@@ -18,6 +20,8 @@ export interface TestStackOptions {
   /** Added to the services' environment. */
   readonly authEnv?: Record<string, string>;
   readonly notifyEnv?: Record<string, string>;
+  /** The services are built with the packages that they use, which starts them in half the time. Default false. */
+  readonly isWholeBuilt?: boolean;
   /** True for figures: a PostgreSQL of its own that waits for the disk at each commit. Default false. */
   readonly isDatabaseDurable?: boolean;
   /** Starts another database or broker than the stack's own, for tests that do something to the server or its disk. */
@@ -69,15 +73,19 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
   const { hasGateway = true, isDebug = false } = options;
   const { createDatabase = options.isDatabaseDurable === true ? createDurableDatabase : createTestDatabase } = options;
   const { startNats = startTestNats } = options;
-  const [database, nats, gatewayPort] = await Promise.all([createDatabase(t), startNats(t), findFreePort()]);
+  const [database, nats, gatewayPort] = await timePhase('database and broker start', () =>
+    Promise.all([createDatabase(t), startNats(t), findFreePort()]),
+  );
   const url = `http://localhost:${gatewayPort}`;
   const links = new StackLinks(t, options);
+  const build: ServiceBuild = options.isWholeBuilt === true ? 'whole' : 'own';
   const nextAuthPlace = await choosePlaces(options);
-  const startAuth = async (): Promise<ServiceProcess> =>
+  const startAuth = async (place = nextAuthPlace()): Promise<ServiceProcess> =>
     startServiceProcess(t, {
-      ...nextAuthPlace(),
+      ...place,
       entry: 'services/auth-service/src/server.ts',
-      isBuilt: true,
+      build,
+      isKilledAtEnd: true,
       env: {
         ...CHEAP_HASHES,
         ...ROOMY_AUTH_LIMITS,
@@ -89,27 +97,32 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
         ...options.authEnv,
       },
     });
-  const auth = await startAuth();
+  // Known before it is there: those who ask it for its keys start beside it.
+  const firstAuthPlace = { host: LOOPBACK, port: await findFreePort(), ...nextAuthPlace() };
+  const jwksUrl = `http://${firstAuthPlace.host}:${firstAuthPlace.port}/.well-known/jwks.json`;
   const nextNotifyPlace = await choosePlaces(options);
   const startNotify = async (): Promise<ServiceProcess> =>
     startServiceProcess(t, {
       ...nextNotifyPlace(),
       entry: 'services/notify-service/src/server.ts',
-      isBuilt: true,
+      build,
+      isKilledAtEnd: true,
       env: {
         DEBUG: String(isDebug),
         NATS_URL: await links.lead('notifyToBroker', nats.url),
-        JWKS_URL: await links.lead('notifyToAuth', `${auth.url}/.well-known/jwks.json`),
+        JWKS_URL: await links.lead('notifyToAuth', jwksUrl),
         ALLOWED_ORIGINS: `${url},http://127.0.0.1:${gatewayPort}`,
         ...ROOMY_NOTIFY_LIMITS,
         ...options.notifyEnv,
       },
     });
-  const [otherAuths, notifies] = await Promise.all([
-    startMany((options.authInstances ?? 1) - 1, startAuth),
-    startMany(options.notifyInstances ?? 1, startNotify),
-  ]);
-  const auths = [auth, ...otherAuths];
+  const [auths, notifies] = await timePhase('services start', () =>
+    Promise.all([
+      startMany(options.authInstances ?? 1, (at) => startAuth(at === 0 ? firstAuthPlace : undefined)),
+      startMany(options.notifyInstances ?? 1, startNotify),
+    ]),
+  );
+  const auth = first(auths);
   const notify = first(notifies);
   const gateway = hasGateway ? await startGatewayProcess(t, gatewayPort, auth, notify) : null;
   const authUrls = await links.leadEach('clientsToAuth', auths);
@@ -145,10 +158,10 @@ function startGatewayProcess(
   });
 }
 
-/** One after the other, in the order of the links that lead to them; a core is left for another kind. */
-async function startMany(count: number, start: () => Promise<ServiceProcess>): Promise<ServiceProcess[]> {
+/** One after the other, in the order of the links that lead to them; a core is left for the other kind. */
+async function startMany(count: number, start: (at: number) => Promise<ServiceProcess>): Promise<ServiceProcess[]> {
   const processes: ServiceProcess[] = [];
-  while (processes.length < count) processes.push(await start());
+  while (processes.length < count) processes.push(await start(processes.length));
   return processes;
 }
 

@@ -32,7 +32,7 @@ test('a service that is built before it starts is the same service', async (t) =
   const { url: brokerUrl } = await startTestNats(t);
   const env = { NATS_URL: brokerUrl, JWKS_URL: 'http://127.0.0.1:1/nobody-has-keys' };
   const entry = 'services/notify-service/src/server.ts';
-  const built = await startServiceProcess(t, { entry, isBuilt: true, env, readyPath: '/healthz' });
+  const built = await startServiceProcess(t, { entry, build: 'own', env, readyPath: '/healthz' });
   const document = (await (await fetch(`${built.url}/ws/asyncapi.json`)).json()) as { info: { version: string } };
   t.match(document.info.version, /^\d+\.\d+\.\d+$/, 'what lies beside its sources is found');
   await built.kill();
