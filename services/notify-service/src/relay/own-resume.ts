@@ -141,7 +141,7 @@ export class OwnResume {
     if (typeof read === 'string') return this.#fromNow(join, newest, read);
     // Up to a newest message that is no event there is nothing to compare with: the cursor may be of no log at all.
     const isPlaced = hint !== null || read.start !== null || read.events.length > 0;
-    return isPlaced ? this.#replay(cursor, hint, read) : this.#fromNow(join, newest, 'unknown_cursor');
+    return isPlaced ? this.#replay(cursor, hint, read) : this.#fromNow(join, newest, 'evicted');
   }
 
   /**

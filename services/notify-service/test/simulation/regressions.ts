@@ -314,4 +314,25 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 3, cursor: 'last', waitMs: 0 },
     ],
   },
+  /**
+   * A client that had no event of its own came with the place of a broadcast that has another one now, and behind it
+   * lay nothing but a message that is no event. It was told that its cursor is of no log.
+   */
+  'a place before anything, and the newest is no event': {
+    seed: 3091271769,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'garbage', user: 1, count: 1, waitMs: 0 },
+      { kind: 'news', count: 1, waitMs: 0 },
+      { kind: 'dropConsumers', waitMs: 300 },
+      { kind: 'crashBroker', lost: 1, downMs: 10, forgetsIds: false, waitMs: 0 },
+      { kind: 'garbage', user: 1, count: 1, waitMs: 10 },
+      { kind: 'drainNode', node: 0, waitMs: 0 },
+      { kind: 'login', user: 2, count: 1, waitMs: 0 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 300 },
+      { kind: 'lag', node: 0, ms: 0, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+    ],
+  },
 };
