@@ -28,6 +28,8 @@ export class BroadcastLog {
   #dropped: HubEvent | null = null;
   /** Of broadcasts up to this one it is not known where they are: lost before they were read, or in a log that is no more. */
   #unplacedThrough = 0;
+  /** The newest when the log last changed; 0 if it never did. */
+  #newestBefore = 0;
 
   constructor(limits: BroadcastLogLimits) {
     this.#limits = limits;
@@ -70,6 +72,12 @@ export class BroadcastLog {
   /** Positions mean something else from now on; numbers do not. */
   logChanged(): void {
     this.#unplacedThrough = this.#newestSeq;
+    this.#newestBefore = this.#newestSeq;
+  }
+
+  /** True while nothing newer was read than what a log before this one held. */
+  get isOfOlderLog(): boolean {
+    return this.#newestSeq > 0 && this.#newestSeq === this.#newestBefore;
   }
 
   /** All that can be told, up to a number, whatever came before it. */

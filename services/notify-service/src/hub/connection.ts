@@ -60,6 +60,8 @@ export class Connection {
   lastSeq: number | null = null;
   /** The newest broadcast that this socket has, or that waits to be sent to it; 0 before any. */
   lastBroadcastSeq = 0;
+  /** How often the log of this node had changed when it was opened. */
+  openedInLog = 0;
   /** On the feed of everything: the log up to this position is not sent. */
   seenThrough = 0;
   /**

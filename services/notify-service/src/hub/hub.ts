@@ -100,6 +100,7 @@ export class Hub {
   open(options: ConnectionOptions): Connection {
     const connection = new Connection(options);
     connection.lastBroadcastSeq = this.broadcasts.newestSeq;
+    connection.openedInLog = this.#newest.log;
     this.#index.add(connection);
     this.stats.opened += 1;
     this.#schedulePing(connection, this.#firstPingMs());
@@ -190,6 +191,7 @@ export class Hub {
     }
     if (!this.#newest.advance(userId, event.seq, event.position)) {
       this.stats.repeatedEvents += 1;
+      if (this.#newest.isOfOlderLog(userId)) this.#resyncNewcomers(event);
       return;
     }
     for (const connection of this.#index.everything) this.#deliver(connection, event);
@@ -200,6 +202,7 @@ export class Hub {
     const place = this.broadcasts.add(event);
     if (place === 'repeated') {
       this.stats.repeatedEvents += 1;
+      if (this.broadcasts.isOfOlderLog) this.#resyncNewcomers(event);
       return;
     }
     // One is missing, for everybody alike: who can resume is told what it was, or that it cannot be told.
@@ -207,6 +210,18 @@ export class Hub {
       for (const connection of this.#index.all) if (connection.isResumable) this.close(connection, closeCodes.resync);
     }
     this.#fanOut.add(event);
+  }
+
+  /**
+   * What this node told its sockets before the log changed was published again only now. Readers of everything who came
+   * in between were not there then, and their place was before it: they come again for it.
+   */
+  #resyncNewcomers({ userId, seq }: HubEvent): void {
+    for (const connection of this.#index.everything) {
+      const isNew = connection.isResumable && connection.openedInLog === this.#newest.log;
+      const hasIt = userId !== null && seq <= (connection.replayedSeqs?.get(userId) ?? 0);
+      if (isNew && !hasIt) this.close(connection, closeCodes.resync);
+    }
   }
 
   /** Notes what was for everybody before this node took anybody in. */
@@ -240,7 +255,7 @@ export class Hub {
   /** Positions mean something else from now on. Joins in flight, and places ahead of this node, start over. */
   logChanged(): void {
     this.broadcasts.logChanged();
-    this.#newest.forgetLearned();
+    this.#newest.logChanged();
     for (const connection of this.#index.all) {
       const isAhead = connection.seenThrough > this.#newestPosition;
       connection.seenThrough = 0;

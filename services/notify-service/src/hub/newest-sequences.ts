@@ -8,6 +8,8 @@ export interface NewestSequence {
   readonly position: StreamPosition;
   /** Messages of the user behind it that are no events. */
   readonly skipped: number;
+  /** How often the log had changed by then. */
+  readonly log: number;
 }
 
 /**
@@ -26,6 +28,7 @@ export class NewestSequences {
    */
   readonly #learned = new Map<number, Writable<NewestSequence>>();
   readonly #usersMax: number;
+  #log = 0;
 
   constructor(usersMax: number) {
     this.#usersMax = usersMax;
@@ -33,6 +36,11 @@ export class NewestSequences {
 
   get size(): number {
     return this.#byUser.size;
+  }
+
+  /** How often the log has changed. */
+  get log(): number {
+    return this.#log;
   }
 
   find(userId: number): NewestSequence | null {
@@ -47,7 +55,7 @@ export class NewestSequences {
     if (known !== undefined && seq <= known.seq) return false;
     // A Map keeps the order of insertion: taken out and put back, the user is the last to be forgotten.
     if (known !== undefined) this.#byUser.delete(userId);
-    this.#byUser.set(userId, { seq, position, skipped: 0 });
+    this.#byUser.set(userId, { seq, position, skipped: 0, log: this.#log });
     forgetOldest(this.#byUser, this.#usersMax);
     return true;
   }
@@ -58,13 +66,19 @@ export class NewestSequences {
    */
   learn(userId: number, seq: number, position: StreamPosition): void {
     if (this.find(userId) !== null) return;
-    this.#learned.set(userId, { seq, position, skipped: 0 });
+    this.#learned.set(userId, { seq, position, skipped: 0, log: this.#log });
     forgetOldest(this.#learned, this.#usersMax);
   }
 
   /** The log is another one: what was learned may be of either. */
-  forgetLearned(): void {
+  logChanged(): void {
+    this.#log += 1;
     this.#learned.clear();
+  }
+
+  /** True while nothing newer of a user was read than what a log before this one held. */
+  isOfOlderLog(userId: number): boolean {
+    return (this.#byUser.get(userId)?.log ?? this.#log) < this.#log;
   }
 
   /** Notes a message of a user that is no event. */

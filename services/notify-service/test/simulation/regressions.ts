@@ -335,4 +335,26 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'login', user: 1, count: 1, waitMs: 0 },
     ],
   },
+  /**
+   * The broker lost a broadcast that its node had told of, and a reader of everything came before it was published
+   * again: it was not in the replay, and read as a repetition, told to nobody.
+   */
+  'published again behind who came in between': {
+    seed: 383346602,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'loseSocket', client: 3, isNoticed: false, waitMs: 0 },
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 128 },
+      { kind: 'slowBroker', ms: 50, waitMs: 212 },
+      { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 12 },
+      { kind: 'replicaLag', count: 2, waitMs: 10 },
+      { kind: 'comeBack', client: 2, cursor: 'junk', waitMs: 0 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 3 },
+      { kind: 'news', count: 3, waitMs: 10 },
+      { kind: 'crashBroker', lost: 1, downMs: 1_826, forgetsIds: false, waitMs: 7 },
+      { kind: 'comeBack', client: 4, cursor: 'last', waitMs: 1_770 },
+      { kind: 'dropConsumers', waitMs: 290 },
+    ],
+  },
 };
