@@ -4,6 +4,26 @@ import type { Database } from '../plugins/database-plugin.ts';
 
 const dialect = new PgDialect();
 
+async function query<Row extends object>(db: Database, name: string, text: string, params: unknown[]): Promise<Row[]> {
+  try {
+    const { rows } = await db.$client.query<Row>({ name, text, values: params });
+    return rows;
+  } catch (error) {
+    throw new DrizzleQueryError(text, params, error as Error);
+  }
+}
+
+/**
+ * Carries out a statement of the hot paths that parts from elsewhere, with values of their own, are put into: parsed and
+ * planned once for each connection, though its text is put together each time.
+ * @param name tells texts apart; with the name of another one it is refused by `pg`
+ * @throws DrizzleQueryError, like every other statement
+ */
+export function executePrepared<Row extends object>(db: Database, name: string, statement: SQL): Promise<Row[]> {
+  const { sql: text, params } = dialect.sqlToQuery(statement);
+  return query(db, name, text, params);
+}
+
 /**
  * A statement of the hot paths: its text is put together once for the process, and parsed and planned once for each
  * connection. For a small statement that is more work than carrying it out (docs/adr/0057-prepared-statements.md).
@@ -25,13 +45,7 @@ export class PreparedStatement<Values extends object, Row extends object> {
   }
 
   /** Carries it out, in no transaction but its own. @throws DrizzleQueryError, like every other statement */
-  async rows(db: Database, values: Values): Promise<Row[]> {
-    const params = fillPlaceholders(this.#params, values as Record<string, unknown>);
-    try {
-      const { rows } = await db.$client.query<Row>({ name: this.#name, text: this.#text, values: params });
-      return rows;
-    } catch (error) {
-      throw new DrizzleQueryError(this.#text, params, error as Error);
-    }
+  rows(db: Database, values: Values): Promise<Row[]> {
+    return query(db, this.#name, this.#text, fillPlaceholders(this.#params, values as Record<string, unknown>));
   }
 }

@@ -1,5 +1,6 @@
 import { userDeleted, userRegistered, userUpdated } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
+import { executePrepared, PreparedStatement } from '../../db/prepared-statement.ts';
 import { outbox, sessions, users } from '../../db/schema/index.ts';
 import type { Transaction } from '../../db/transaction.ts';
 import { isUniqueViolation } from '../../db/unique-violation.ts';
@@ -29,14 +30,20 @@ export interface FirstRows {
 
 export type TakenField = 'phone_number' | 'email';
 
+/** Without an address the second condition is null, which holds for nobody. */
+const takenStatement = new PreparedStatement<
+  Pick<NewAccount, 'phoneNumberE164' | 'email'>,
+  { phoneNumberE164: string | null }
+>('find_taken', sql`
+  select phone_number_e164 as "phoneNumberE164" from ${users}
+  where phone_number_e164 = ${sql.placeholder('phoneNumberE164')} or email = ${sql.placeholder('email')}`);
+
 /** Which of the two identities another account already has; null if neither. The number is named first. */
 export async function findTakenField(
   db: Database,
   { phoneNumberE164, email }: Pick<NewAccount, 'phoneNumberE164' | 'email'>,
 ): Promise<TakenField | null> {
-  const isSameNumber = eq(users.phoneNumberE164, phoneNumberE164);
-  const condition = email === null ? isSameNumber : sql`${isSameNumber} or ${eq(users.email, email)}`;
-  const rows = await db.select({ phoneNumberE164: users.phoneNumberE164 }).from(users).where(condition);
+  const rows = await takenStatement.rows(db, { phoneNumberE164, email });
   if (rows.length === 0) return null;
   return rows.some((row) => row.phoneNumberE164 === phoneNumberE164) ? 'phone_number' : 'email';
 }
@@ -77,8 +84,8 @@ export async function insertAccount(
     )${withKey}
     select id from account`;
   try {
-    const { rows } = await db.execute<{ id: string }>(statement);
-    const [row] = rows;
+    const name = registrationKey === null ? 'insert_account' : 'insert_account_with_key';
+    const [row] = await executePrepared<{ id: string }>(db, name, statement);
     return row === undefined ? null : Number(row.id);
   } catch (error) {
     // Only the key can collide otherwise: the same one came with another number at the same moment.

@@ -1,4 +1,5 @@
 import { sql, type SQL } from 'drizzle-orm';
+import { executePrepared } from '../../db/prepared-statement.ts';
 import { addressBudgets } from '../../db/schema/index.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { secondsPerUse, type AddressBudget } from './login-limits.ts';
@@ -29,10 +30,10 @@ export async function spendUse(db: Database, key: string, budget: AddressBudget)
 
 /** Takes one use if there is room for it. @returns seconds to wait for it; null: taken */
 export async function takeUse(db: Database, key: string, budget: AddressBudget): Promise<number | null> {
-  const { rowCount } = await db.execute(sql`${spend(key, budget)}
+  const taken = await executePrepared(db, 'take_use', sql`${spend(key, budget)}
     where budget.spent_until <= clock_timestamp() + make_interval(secs => ${roomSeconds(budget)})
     returning ${withoutWaitingForDisk()}`);
-  if (rowCount === 1) return null;
+  if (taken.length === 1) return null;
   const { rows } = await db.execute<{ waitSeconds: number | null }>(
     sql`select ${budgetWait(key, budget)} as "waitSeconds"`,
   );

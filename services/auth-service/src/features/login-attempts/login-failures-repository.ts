@@ -1,4 +1,5 @@
 import { eq, sql, type SQL } from 'drizzle-orm';
+import { executePrepared } from '../../db/prepared-statement.ts';
 import { loginFailures, users } from '../../db/schema/index.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import { budgetWait } from './address-budgets-repository.ts';
@@ -99,7 +100,8 @@ export async function reserveLogin<Found extends object>(
 ): Promise<{ reservation: Reservation; found: Found | null }> {
   const isOfDevice = sql`exists (select 1 from ${users}
     where phone_number_e164 = ${phoneNumberE164} and id = any(${sql.param(device?.userIds ?? [])}::bigint[]))`;
-  const { rows } = await db.execute<{ reservation: Reservation; hasFound: boolean } & Found>(sql`
+  type Row = { reservation: Reservation; hasFound: boolean } & Found;
+  const [row] = await executePrepared<Row>(db, 'reserve_login', sql`
     with source as (
       select case when ${isOfDevice} then ${device?.key ?? STRANGERS}::text else ${STRANGERS}::text end as key
     ), budget as (
@@ -115,7 +117,6 @@ export async function reserveLogin<Found extends object>(
     from source cross join budget cross join blocked
       left join admitted on true left join reserved on true
       left join (select true as is_found, candidate.* from (${find}) as candidate) as found on true`);
-  const [row] = rows;
   if (row === undefined) throw new Error('an attempt was neither counted nor refused');
   const { reservation, hasFound, ...found } = row;
   return { reservation, found: hasFound ? (found as unknown as Found) : null };

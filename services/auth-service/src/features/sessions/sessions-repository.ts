@@ -1,6 +1,6 @@
 import { userLogin } from '@infrasignal/shared';
 import { and, desc, eq, gt, isNull, sql, type SQL } from 'drizzle-orm';
-import { PreparedStatement } from '../../db/prepared-statement.ts';
+import { executePrepared, PreparedStatement } from '../../db/prepared-statement.ts';
 import { sessions, users } from '../../db/schema/index.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
@@ -43,7 +43,7 @@ export async function insertLogin(
   candidate: LoginCandidate,
   { session, renewedHash, forgetFailures }: NewLogin,
 ): Promise<boolean> {
-  const { rows } = await db.execute<{ id: string }>(sql`
+  const rows = await executePrepared(db, 'insert_login', sql`
     with account as (
       update ${users} set event_seq = event_seq + 1, last_login_at = now(),
         password_hash = coalesce(${renewedHash}, password_hash)
