@@ -4,13 +4,21 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isUnsafe } from './browser-session-plugin.ts';
 
-/** Who makes a guarded request, by which session, with what rights. */
+/**
+ * Who makes a guarded request, by which session, with what rights; and what their account says of them, which is read
+ * together with the session.
+ */
 export interface AccessHolder {
   readonly userId: number;
   readonly sessionId: string;
-  readonly phoneNumber: string;
   /** Space-separated. */
   readonly scope: string;
+  readonly phoneNumber: string;
+  /** Null for a service. */
+  readonly phoneNumberE164: string | null;
+  readonly email: string | null;
+  readonly createdAt: Date;
+  readonly lastLoginAt: Date | null;
 }
 
 declare module 'fastify' {

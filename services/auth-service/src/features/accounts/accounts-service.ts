@@ -44,6 +44,9 @@ export interface AccountOwner {
   readonly sessionId: string;
 }
 
+/** What an account says of its user; of a service too. */
+type HeldProfile = Omit<Profile, 'phoneNumberE164'> & { readonly phoneNumberE164: string | null };
+
 /** What a registration needs besides its body. */
 export interface RegistrationCircumstances {
   readonly session: FirstSession;
@@ -171,6 +174,12 @@ export class AccountsService {
     const problem = await checkBreaches(password);
     if (problem !== null) throw new ProblemError(commonErrors.invalid_request, { errors: [problem] });
     return hasher.at(place).hash(password);
+  }
+
+  /** The profile of whom a request was just let in for. @throws ProblemError invalid_token for a service, which has none */
+  toProfile({ userId, phoneNumber, phoneNumberE164, email, createdAt, lastLoginAt }: HeldProfile): Profile {
+    if (phoneNumberE164 === null) throw noAccount();
+    return { userId, phoneNumber, phoneNumberE164, email, createdAt, lastLoginAt };
   }
 
   /** @throws ProblemError invalid_token when the account is gone meanwhile */

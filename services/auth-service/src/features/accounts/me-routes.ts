@@ -81,9 +81,7 @@ export function meRoutes(
     // Personal data is in no cache.
     app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
 
-    app.get('/api/me', { schema: getSchema }, async (request) =>
-      toBody(await service.getProfile(getAccessHolder(request).userId)),
-    );
+    app.get('/api/me', { schema: getSchema }, async (request) => toBody(service.toProfile(getAccessHolder(request))));
 
     app.patch(
       '/api/me',

@@ -147,10 +147,20 @@ export function isReplayed({ sessionId, counter }: RefreshTokenContent, graceSec
 const isLive = (): ReturnType<typeof and> =>
   and(isNull(sessions.revokedAt), gt(sessions.idleExpiresAt, sql`now()`), gt(sessions.expiresAt, sql`now()`));
 
-const liveUserStatement = new PreparedStatement<{ sessionId: string; userId: number }, SessionUser>(
+/** The user of a session, and what the account says of them: whoever asks about themselves is answered with it. */
+export interface LiveUser extends SessionUser {
+  /** Null for a service. */
+  readonly phoneNumberE164: string | null;
+  readonly email: string | null;
+  readonly createdAt: Date;
+  readonly lastLoginAt: Date | null;
+}
+
+const liveUserStatement = new PreparedStatement<{ sessionId: string; userId: number }, LiveUser>(
   'find_live_user',
   sql`
-    select u.id::float8 as "userId", u.phone_number as "phoneNumber", u.scopes
+    select u.id::float8 as "userId", u.phone_number as "phoneNumber", u.scopes, u.phone_number_e164 as "phoneNumberE164",
+      u.email, u.created_at as "createdAt", u.last_login_at as "lastLoginAt"
     from ${sessions} s join ${users} u on u.id = s.user_id
     where s.id = ${sessionId}::uuid and s.user_id = ${sql.placeholder('userId')} and u.disabled_at is null
       and s.revoked_at is null and s.idle_expires_at > now() and s.expires_at > now()`,
@@ -160,7 +170,7 @@ const liveUserStatement = new PreparedStatement<{ sessionId: string; userId: num
 export async function findLiveUser(
   db: Database,
   session: { sessionId: string; userId: number },
-): Promise<SessionUser | null> {
+): Promise<LiveUser | null> {
   const [row] = await liveUserStatement.rows(db, session);
   return row ?? null;
 }

@@ -10,7 +10,7 @@ import type { PasswordHasher } from '../../lib/password-hasher.ts';
 import { phoneNumberProblem, toE164 } from '../../lib/phone-number.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import type { RefreshTokenContent, RefreshTokens } from './refresh-token.ts';
-import type { SessionOpener, SessionOrigin, SessionUser } from './session-opener.ts';
+import type { SessionOpener, SessionOrigin } from './session-opener.ts';
 import { isAnySession, isOtherSession, isSession, revokeSessions, type Revocation } from './session-revocation.ts';
 import { sessionErrors } from './sessions-errors.ts';
 import {
@@ -24,6 +24,7 @@ import {
   rotateSession,
   selectLoginCandidate,
   type ListedSession,
+  type LiveUser,
   type LoginCandidate,
 } from './sessions-repository.ts';
 import type { LoginBody } from './sessions-schemas.ts';
@@ -198,7 +199,7 @@ export class SessionsService {
   }
 
   /** Who holds an access token: verified, its session alive in the database. Null for every other token. */
-  async findHolder(accessToken: string): Promise<(SessionHolder & SessionUser & { scope: string }) | null> {
+  async findHolder(accessToken: string): Promise<(SessionHolder & LiveUser & { scope: string }) | null> {
     const { db, verifier } = this.#dependencies;
     try {
       const { sid: sessionId, user_id: userId, scope = '' } = await verifier.verify(accessToken);
