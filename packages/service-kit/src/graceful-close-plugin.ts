@@ -45,8 +45,9 @@ async function gracefulClose(app: FastifyInstance, options: GracefulCloseOptions
     }, arrivalGraceMs).unref();
     await acceptWhatWaits();
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (isClosing) reply.header('connection', 'close');
+    done();
   });
 }
 

@@ -80,10 +80,11 @@ export async function buildApp(config: AuthConfig): Promise<FastifyInstance> {
   await app.register(gracefulClosePlugin);
   await app.register(allowedHostsPlugin, { allowedHosts: config.allowedHosts });
   await app.register(jsonBodyPlugin);
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { origin, 'access-control-request-method': wanted } = request.headers;
     // An OPTIONS that is no preflight is a method like any other: 405, not the next plugin's own kind of 400.
-    if (request.method === 'OPTIONS' && (origin === undefined || wanted === undefined)) return reply.callNotFound();
+    if (request.method === 'OPTIONS' && (origin === undefined || wanted === undefined)) reply.callNotFound();
+    else done();
   });
   await app.register(cors, {
     // An origin that is not listed is told nothing; one that is, is told by name, never `*`.

@@ -22,12 +22,14 @@ export interface MetricsOptions {
 function measureRequests(app: FastifyInstance): void {
   const countRequest = app.metrics.counter(commonMetrics.httpRequests);
   const observeSeconds = app.metrics.histogram(commonMetrics.httpRequestSeconds);
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     // A connection that was upgraded has no answer.
-    if (!reply.raw.headersSent) return;
-    const { config, url: route = 'unmatched' } = request.routeOptions;
-    countRequest(request.method, route, reply.statusCode);
-    if (config.isLongLived !== true) observeSeconds(reply.elapsedTime / 1_000, request.method, route);
+    if (reply.raw.headersSent) {
+      const { config, url: route = 'unmatched' } = request.routeOptions;
+      countRequest(request.method, route, reply.statusCode);
+      if (config.isLongLived !== true) observeSeconds(reply.elapsedTime / 1_000, request.method, route);
+    }
+    done();
   });
 }
 

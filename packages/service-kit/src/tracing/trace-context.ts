@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 /** Where something belongs in a trace, as W3C Trace Context (https://www.w3.org/TR/trace-context/) passes it on. */
 export interface TraceContext {
@@ -10,8 +10,8 @@ export interface TraceContext {
   readonly isSampled: boolean;
 }
 
-const TRACE_ID_BYTES = 16;
-const SPAN_ID_BYTES = 8;
+/** Hexadecimal digits. */
+const SPAN_ID_LENGTH = 16;
 
 /** Version, trace id, parent id, flags; versions after 00 may add more behind a dash (section 3.2.2). */
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
@@ -39,9 +39,14 @@ export function formatTraceparent({ traceId, spanId, isSampled }: TraceContext):
   return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
 }
 
+/**
+ * 32 hexadecimal digits, 122 bits of them by chance, the right half but for two bits: what section 3.2.2.3 asks for. Node
+ * keeps a store of random bytes for UUIDs; asking for bytes of one's own takes ten times as long.
+ */
+const createId = (): string => randomUUID().replaceAll('-', '');
+
 /** A new part of the trace that `parent` belongs to, or the first of a trace that nobody records. */
 export function createTraceContext(parent: TraceContext | null): TraceContext {
-  if (parent !== null) return { ...parent, spanId: randomBytes(SPAN_ID_BYTES).toString('hex') };
-  const bytes = randomBytes(TRACE_ID_BYTES + SPAN_ID_BYTES).toString('hex');
-  return { traceId: bytes.slice(0, 2 * TRACE_ID_BYTES), spanId: bytes.slice(2 * TRACE_ID_BYTES), isSampled: false };
+  const spanId = createId().slice(-SPAN_ID_LENGTH);
+  return parent === null ? { traceId: createId(), spanId, isSampled: false } : { ...parent, spanId };
 }

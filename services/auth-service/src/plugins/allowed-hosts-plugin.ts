@@ -24,11 +24,12 @@ export function isAllowedHost(hostname: string, allowed: readonly string[]): boo
 }
 
 async function allowedHosts(app: FastifyInstance, options: { allowedHosts: readonly string[] }): Promise<void> {
-  app.addHook('onRequest', async (request) => {
-    if (PROBES.has(request.routeOptions.url ?? '')) return;
-    if (!HOST_EXPRESSION.test(request.host) || !isAllowedHost(request.hostname, options.allowedHosts)) {
-      throw new ProblemError(allowedHostsErrors.host_not_allowed);
-    }
+  app.addHook('onRequest', (request, _reply, done) => {
+    const isWelcome =
+      PROBES.has(request.routeOptions.url ?? '') ||
+      (HOST_EXPRESSION.test(request.host) && isAllowedHost(request.hostname, options.allowedHosts));
+    if (isWelcome) done();
+    else done(new ProblemError(allowedHostsErrors.host_not_allowed));
   });
 }
 

@@ -106,7 +106,10 @@ const VERIFY_BODY_BYTES_MAX = 80 * 1024;
 function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
   return async (app) => {
     // RFC 6749 section 5.1: answers with tokens are in no cache.
-    app.addHook('onSend', async (_request, reply) => void reply.header('cache-control', 'no-store'));
+    app.addHook('onSend', (_request, reply, _payload, done) => {
+      reply.header('cache-control', 'no-store');
+      done();
+    });
 
     app.post(
       '/api/login',
