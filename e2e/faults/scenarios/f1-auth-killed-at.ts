@@ -1,4 +1,4 @@
-import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
+import { EVENTS_STREAM_NAME } from '@infrasignal/shared/plain';
 import { readStream, waitFor, type FaultProxy, type TestContext } from '@infrasignal/testkit';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
@@ -7,8 +7,8 @@ import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-ru
 import { PASSWORD } from '../load.ts';
 import { CONTROL_PATIENCE_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
-/** The statement that writes a change with its event, as it passes on the wire. */
-const WRITE_STATEMENT = 'insert into "outbox"';
+/** The statements that write a change with its event, as they pass on the wire: once prepared, only their names do. */
+const WRITE_STATEMENTS = ['insert into "outbox"', 'insert_login', 'insert_account'];
 
 /** The statement that notes what the broker acknowledged. */
 const MARK_STATEMENT = 'update outbox set published_at';
@@ -57,7 +57,9 @@ async function killAfterCommit(scene: Scene): Promise<void> {
   const before = await countUsersEvents(run);
   const [account] = run.accounts;
   if (account === undefined) throw new Error('nobody is there to log in');
-  proxy.setRule((chunk) => (chunk.includes(WRITE_STATEMENT) ? 'swallow-answers' : 'forward'));
+  proxy.setRule((chunk) =>
+    WRITE_STATEMENTS.some((statement) => chunk.includes(statement)) ? 'swallow-answers' : 'forward',
+  );
   const asked = [run.api.logIn(account.phoneNumber, PASSWORD), run.api.register(run.nextPhoneNumber(), PASSWORD)];
   await waitFor(async () => (await countUsersEvents(run)) === before + 2, { description: 'both changes to be committed' });
   await killAuth(scene);
