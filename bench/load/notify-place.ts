@@ -12,7 +12,7 @@ import { FrameCrowd } from './frame-crowd.ts';
 const QUIET_SECONDS = 3_600;
 
 /** Handshakes in one order to a crowd; all at once would be some megabytes in one message between processes. */
-const HANDSHAKES_PER_ORDER = 2_000;
+const HANDSHAKES_PER_ORDER = 500;
 
 /** Finer would only wake this process more often; coarser would turn a rate into bursts. */
 const TICK_MS = 4;
