@@ -7,6 +7,8 @@ import { startGateway } from '@infrasignal/local-stack';
 import { waitFor } from '@infrasignal/testkit';
 import { EventSource } from 'eventsource';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import { createEventsStream, deleteEventsStream } from './support/event-publisher.ts';
 import { startNotify, startWorld, waitForReady } from './support/notify.ts';
@@ -63,6 +65,29 @@ t.test('the protocol of a stream', async (t) => {
     await Promise.all([stream.waitForNotifications(3), socket.waitForNotifications(3)]);
     t.strictSame(stream.notifications, socket.notifications);
     for (const client of [stream, socket]) client.close();
+  });
+
+  t.test('R12 a request with a body, which nobody asked for, is read to its end and changes nothing', async (t) => {
+    const body = Buffer.alloc(4_000_000, ' ');
+    const connected = once(app.server, 'connection') as Promise<[Socket]>;
+    const client = connect(Number(new URL(url).port), '127.0.0.1');
+    client.on('error', () => undefined);
+    const lines = ['GET /sse/notifications/ HTTP/1.1', 'Host: 127.0.0.1', `Authorization: Bearer ${issuer.token(1)}`];
+    client.write(`${lines.join('\r\n')}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    client.write(body);
+    let text = '';
+    client.on('data', (chunk: Buffer) => {
+      text += chunk.toString('utf8');
+    });
+    await waitFor(() => text.includes('event: connected'), { description: 'the stream' });
+    // While it is not read, the end of the connection is not seen either.
+    const [connection] = await connected;
+    await waitFor(() => connection.bytesRead > body.length, { description: 'the body to be read' });
+    const { seq } = await publisher.publish(1);
+    await waitFor(() => text.includes(`"seq":${seq},`), { description: 'the event' });
+    client.destroy();
+    await waitFor(() => app.hub.size === 0, { description: 'the stream to be forgotten' });
+    t.equal(connection.destroyed, true);
   });
 
   t.test('R12 quiet streams have heartbeats and stay open', async (t) => {

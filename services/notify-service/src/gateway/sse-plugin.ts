@@ -68,6 +68,9 @@ async function sse(app: FastifyInstance): Promise<void> {
   function start(request: FastifyRequest, reply: FastifyReply, listener: Listener): void {
     reply.hijack();
     const { raw: response } = reply;
+    // A body, which nobody asked for, would stop the reading of the connection for as long as it is not read itself: its
+    // end would go unseen, and a client that is there be cut off as one whose request never came whole.
+    request.raw.resume();
     response.on('error', (error) => {
       // A peer that went away; `close` follows.
       request.log.debug({ err: error }, 'event stream error');
