@@ -155,12 +155,22 @@ const brokenRequests: Arbitrary<Mutate> = fc.oneof(
   fc.uint8Array({ maxLength: 500 }).map((bytes): Mutate => () => ({ bytes: Buffer.from(bytes), isComplete: false, isHead: false })),
 );
 
-/** Requests from odd to hopeless, each one change away from one of the drafts. */
-export function nearlyValidRequests(drafts: Arbitrary<RequestDraft>): Arbitrary<RawRequest> {
+/** Requests from valid to hopeless: drafts as they are, and each one change away from one. */
+export function fuzzedRequests(drafts: Arbitrary<RequestDraft>): Arbitrary<RawRequest> {
   const mutations = fc.oneof(
+    { weight: 3, arbitrary: fc.constant<Mutate>(encodeRequest) },
     { weight: 5, arbitrary: oddRequests },
     { weight: 4, arbitrary: ruinedBodies },
     { weight: 4, arbitrary: brokenRequests },
   );
   return fc.tuple(drafts, mutations).map(([draft, mutate]) => mutate(draft));
+}
+
+/** The path that a request asks for, without host, query and slash at its end; null when its first line is not to be read. */
+export function pathOf(bytes: Buffer): { readonly method: string; readonly path: string } | null {
+  const line = bytes.subarray(0, bytes.indexOf('\n') + 1).toString('latin1');
+  const [, method, target] = /^\r?\n?([A-Z-]+) (?:http:\/\/[^/\s]*)?(\/\S*) HTTP\/1\.[01]\r?\n$/.exec(line) ?? [];
+  if (method === undefined || target === undefined) return null;
+  const path = target.split(/[?#]/, 1)[0] ?? '/';
+  return { method, path: path.length > 1 ? path.replace(/\/$/, '') : path };
 }

@@ -68,25 +68,51 @@ export function parseAnswer(received: Buffer, isHead = false): RawAnswer | null 
   return body === null ? null : { status, headers, body: body.toString('utf8') };
 }
 
+/** The body as far as it is known to be whole; null: more has to come. */
 function takeBody(rest: Buffer, headers: ReadonlyMap<string, string>): Buffer | null {
   if (headers.get('transfer-encoding') === 'chunked') {
-    // An event stream never ends: its head says enough.
-    if (headers.get('content-type')?.startsWith('text/event-stream') === true) return Buffer.alloc(0);
-    return rest.includes('0\r\n\r\n') ? rest : null;
+    const { body, isEnded } = joinChunks(rest);
+    // An event stream never ends: its first event says enough.
+    const isStream = headers.get('content-type')?.startsWith('text/event-stream') === true;
+    return isEnded || (isStream && body.includes('\ndata: ') && body.includes('\n\n')) ? body : null;
   }
   const length = Number(headers.get('content-length') ?? NaN);
   if (Number.isNaN(length)) return rest; // until the connection ends
   return rest.length >= length ? rest.subarray(0, length) : null;
 }
 
+/** RFC 9112 section 7.1, without trailers. */
+function joinChunks(rest: Buffer): { body: Buffer; isEnded: boolean } {
+  const chunks: Buffer[] = [];
+  for (let at = 0; ; ) {
+    const lineEnd = rest.indexOf('\r\n', at);
+    const length = lineEnd < 0 ? NaN : Number.parseInt(rest.subarray(at, lineEnd).toString('latin1'), 16);
+    const isWhole = rest.length >= lineEnd + 2 + length + 2;
+    if (Number.isNaN(length) || !isWhole || length === 0) return { body: Buffer.concat(chunks), isEnded: length === 0 && isWhole };
+    chunks.push(rest.subarray(lineEnd + 2, lineEnd + 2 + length));
+    at = lineEnd + 2 + length + 2;
+  }
+}
+
+/** What a refusal of that status must bring along (RFC 9110 sections 15.5.2, 15.5.6, 10.2.3; RFC 6585 section 4). */
+const HEADER_BY_STATUS: ReadonlyMap<number, string> = new Map([
+  [401, 'www-authenticate'],
+  [405, 'allow'],
+  [429, 'retry-after'],
+  [503, 'retry-after'],
+]);
+
 /** What is wrong with an answer to whatever was asked: a 5xx, or a refusal that is no problem document; null: nothing. */
 export function complainAbout({ status, headers, body }: RawAnswer, isHead = false): string | null {
   if (status >= 500) return `answered ${status}: ${body.slice(0, 500)}`;
   if (status < 400) return null;
   const contentType = headers.get('content-type') ?? '';
-  if (!contentType.startsWith('application/problem+json')) return `answered ${status} as ${contentType || 'nothing'}: ${body.slice(0, 200)}`;
+  if (contentType !== 'application/problem+json; charset=utf-8') return `answered ${status} as ${contentType || 'nothing'}: ${body.slice(0, 200)}`;
+  const needed = HEADER_BY_STATUS.get(status);
+  if (needed !== undefined && !headers.has(needed)) return `answered ${status} without ${needed}`;
+  if (headers.get('cache-control') !== 'no-store') return `answered ${status} for caches to keep`;
   if (isHead) return null;
-  const problem = JSON.parse(body) as { status?: unknown; code?: unknown };
-  if (problem.status !== status || typeof problem.code !== 'string') return `answered ${status} with another problem: ${body}`;
-  return null;
+  const problem = JSON.parse(body) as { status?: unknown; code?: unknown; type?: unknown };
+  const isItsOwn = problem.status === status && problem.type === `urn:infrasignal:error:${String(problem.code)}`;
+  return isItsOwn ? null : `answered ${status} with another problem: ${body}`;
 }

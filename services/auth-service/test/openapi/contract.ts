@@ -133,7 +133,7 @@ export class Contract {
   }
 
   /** What is not as the document says in the answer to an operation: status, headers, content type, body. */
-  check(operation: Operation, answer: Answer): string[] {
+  check(operation: Operation, answer: Pick<Answer, 'statusCode' | 'headers' | 'body'>): string[] {
     const { statusCode, headers, body } = answer;
     const response = operation.responses[String(statusCode)];
     if (response === undefined) return [`status ${statusCode} is not documented: ${body.slice(0, 300)}`];

@@ -15,6 +15,8 @@ export interface FrameOptions {
   readonly isMasked?: boolean;
   /** Announced instead of the payload's real length. */
   readonly length?: number;
+  /** Four bytes; made up if not given. */
+  readonly mask?: Uint8Array;
 }
 
 /** One client frame of RFC 6455 section 5.2, with whatever a test wants wrong about it. */
@@ -36,7 +38,7 @@ export function frame(payload: string | Buffer, options: FrameOptions = {}): Buf
     header.writeBigUInt64BE(BigInt(length), 2);
   }
   if (!isMasked) return Buffer.concat([header, body]);
-  const mask = randomBytes(4);
+  const mask = options.mask ?? randomBytes(4);
   const masked = Buffer.from(body.map((byte, at) => byte ^ mask[at % 4]!));
   return Buffer.concat([header, mask, masked]);
 }
