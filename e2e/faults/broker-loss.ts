@@ -1,4 +1,4 @@
-import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
+import { EVENTS_STREAM_NAME } from '@infrasignal/shared/plain';
 import { readStream, type TestStack } from '@infrasignal/testkit';
 import { formatTime, groupBy, type Violation } from './checks/evidence.ts';
 

@@ -32,6 +32,12 @@ export interface Scenario {
 /** Users with sockets: load L, and in short runs as many as show the same in seconds. */
 export const LOADED_USERS = { full: 100, short: 30 };
 
+/**
+ * After so many faults of the broker in a row everything is let recover, and is judged by how long that takes. While it is
+ * up for a third of the time only, the relay is not through with what comes: the sum of a hundred would be judged as one.
+ */
+export const BROKER_FAULTS_IN_A_ROW = 10;
+
 /** A broken part loses for good: when nothing comes through any more, there is no point in waiting for what it lost. */
 export const CONTROL_PATIENCE_MS = 1_000;
 

@@ -1,4 +1,5 @@
-import { EVENTS_STREAM_NAME, parseEventSubject, type EventEnvelope } from '@infrasignal/shared';
+import type { EventEnvelope } from '@infrasignal/shared';
+import { EVENTS_STREAM_NAME, parseEventSubject } from '@infrasignal/shared/plain';
 import { readStream, type TestStack } from '@infrasignal/testkit';
 import type { StoredEvent, StoredUser, StreamEvent } from './checks/evidence.ts';
 

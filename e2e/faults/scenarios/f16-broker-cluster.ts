@@ -1,4 +1,4 @@
-import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
+import { EVENTS_STREAM_NAME } from '@infrasignal/shared/plain';
 import { startTestNatsCluster, waitFor, type TestContext, type TestNatsCluster } from '@infrasignal/testkit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';

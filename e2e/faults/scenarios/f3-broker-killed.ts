@@ -1,11 +1,11 @@
 import { nowMs, waitFor } from '@infrasignal/testkit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { BROKER_FAULTS_IN_A_ROW, CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
 
 const UP_MS_MAX = { full: 1_500, short: 500 };
-const DOWN_MS_MAX = { full: 3_000, short: 1_500 };
+const DOWN_MS_MAX = { full: 3_000, short: 800 };
 
 /** The quick series: with default settings an ordered consumer stood still for 45 s after one like it. */
 const QUICK_KILLS = 8;
@@ -16,8 +16,10 @@ async function run({ t, random, kills, isFull, progress }: ScenarioContext): Pro
   const faultRun = await FaultRun.set(t, { random, progress, users: LOADED_USERS[length] });
   const { broker } = faultRun;
   const times = { upMsMax: UP_MS_MAX[length], downMsMax: DOWN_MS_MAX[length] };
-  await killOften([broker], { kills, random, progress, ...times });
-  await faultRun.measureRecovery();
+  for (let done = 0; done < kills; done += BROKER_FAULTS_IN_A_ROW) {
+    await killOften([broker], { kills: Math.min(BROKER_FAULTS_IN_A_ROW, kills - done), random, progress, ...times });
+    await faultRun.measureRecovery();
+  }
 
   const seriesStartedAt = performance.now();
   let lastStartedAt = 0;

@@ -1,4 +1,5 @@
-import { EVENTS_STREAM_NAME, type EventEnvelope } from '@infrasignal/shared';
+import type { EventEnvelope } from '@infrasignal/shared';
+import { EVENTS_STREAM_NAME } from '@infrasignal/shared/plain';
 import { nowMs, readStream, waitFor, type ProxyRule } from '@infrasignal/testkit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkSocketsKept } from '../checks/check-others.ts';
@@ -10,7 +11,7 @@ import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext 
  * The window in which the broker recognises repeats, in seconds. In production it is ten minutes, and what the relay
  * does is in proportion to it: a minute shows the same. `--window 600` is the real thing.
  */
-const WINDOW_SECONDS = { full: 60, short: 3 };
+const WINDOW_SECONDS = { full: 60, short: 2 };
 
 /** The broker is away for so much longer than that. */
 const AWAY_SHARE = 1.1;

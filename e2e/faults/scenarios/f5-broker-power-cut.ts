@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkBrokerLostNothing } from '../broker-loss.ts';
 import type { Violation } from '../checks/evidence.ts';
 import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-run.ts';
-import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
+import { BROKER_FAULTS_IN_A_ROW, CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
 /** A hundred cuts take five minutes: 15,000 events of half a kilobyte. A small disk is a quick copy. */
 const DISK_MIB = { full: 128, short: 32 };
@@ -48,8 +48,8 @@ async function cutOften(scene: Scene, { random, kills, isFull, progress }: Scena
     await sleep(random() * DOWN_MS_MAX[length]);
     await scene.run.broker.start();
     if (done % 5 === 0) progress(`${done} of ${cuts} power cuts`);
+    if (done % BROKER_FAULTS_IN_A_ROW === 0 || done === cuts) await scene.run.measureRecovery();
   }
-  await scene.run.measureRecovery();
   return checkBrokerLostNothing(scene.run.stack);
 }
 

@@ -1,4 +1,4 @@
-import { defineErrors } from '@infrasignal/shared';
+import { defineErrors } from '@infrasignal/shared/plain';
 
 /** What the gateway answers by itself, when a service cannot. */
 export const gatewayErrors = defineErrors({

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Agent, ServerResponse, STATUS_CODES, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { toProblem, type ErrorDefinition } from '@infrasignal/shared';
+import { toProblem, type ErrorDefinition } from '@infrasignal/shared/plain';
 import { createProxyServer } from 'httpxy';
 import { replaceForwardedHeaders } from './forwarded-headers.ts';
 import { gatewayErrors } from './gateway-errors.ts';

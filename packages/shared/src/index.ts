@@ -1,7 +1,6 @@
 /** The contract between processes. Pure: types, schemas, names; no I/O. */
+export * from './plain.ts';
 export * from './http/access-token.ts';
-export * from './subjects.ts';
-export * from './stream.ts';
 export * from './events/event-envelope.ts';
 export * from './events/app-notification.ts';
 export * from './events/event-catalog.ts';
@@ -16,7 +15,6 @@ export { LATER_VALUES } from './events/open-values.ts';
 export * from './events/session-revoked.ts';
 export * from './events/security-events.ts';
 export * from './events/presence-events.ts';
-export * from './websocket/close-codes.ts';
 export * from './websocket/cursor.ts';
 export * from './websocket/event-stream.ts';
 export * from './websocket/frame-catalog.ts';
@@ -24,7 +22,5 @@ export * from './websocket/frames.ts';
 export * from './websocket/notification.ts';
 export * from './websocket/presence-lease.ts';
 export * from './websocket/socket-announcement.ts';
-export * from './errors/common-errors.ts';
-export * from './errors/define-errors.ts';
-export * from './errors/problem.ts';
+export * from './errors/problem-schema.ts';
 export * from './http/token-response.ts';

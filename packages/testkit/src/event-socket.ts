@@ -1,4 +1,4 @@
-import { BEARER_SUBPROTOCOL_PREFIX, shouldReconnect, SUBPROTOCOL, TICKET_SUBPROTOCOL_PREFIX } from '@infrasignal/shared';
+import { BEARER_SUBPROTOCOL_PREFIX, shouldReconnect, SUBPROTOCOL, TICKET_SUBPROTOCOL_PREFIX } from '@infrasignal/shared/plain';
 import { WebSocket } from 'ws';
 import { nowMs, type ClientRecord, type ConnectionRecord } from './ledger.ts';
 

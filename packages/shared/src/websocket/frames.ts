@@ -3,15 +3,6 @@ import { Compile } from 'typebox/compile';
 import { NotificationTextsSchema } from '../events/app-notification.ts';
 import { SEQUENCE_MAX } from '../events/event-envelope.ts';
 
-/** The subprotocol with control frames and cursors. Without it a socket gets the inherited plain notifications. */
-export const SUBPROTOCOL = 'infrasignal.v1';
-
-/** A browser cannot set a header on a socket, so its access token rides as a second subprotocol. */
-export const BEARER_SUBPROTOCOL_PREFIX = 'bearer.';
-
-/** A reconnect ticket rides as one more subprotocol, beside the token that it was given for. */
-export const TICKET_SUBPROTOCOL_PREFIX = 'ticket.';
-
 /** Our tokens are under 1 KiB; what is longer is not looked at. */
 const ACCESS_TOKEN_LENGTH_MAX = 4_096;
 
