@@ -23,7 +23,7 @@ const SECONDS_DEFAULT = 75;
 const ROUNDS_DEFAULT = 5;
 const CONCURRENCY_DEFAULT = 8;
 const SESSIONS_DEFAULT = 200;
-const WARM_UP_SECONDS = 2;
+const WARM_UP_SECONDS = 4;
 
 /** Of both servers: what auth-service has by default. */
 const POOL_MAX = '10';
