@@ -2,12 +2,11 @@ import { LogController, type FastifyReply, type FastifyRequest } from 'fastify';
 
 /**
  * One line for each request, when it is answered: what was asked and what came of it. A line at its arrival too is a
- * third of what answering a small request costs, and says nothing that this one does not. Only what becomes a socket
- * has its line at the beginning, because its end is not that of a request.
+ * third of what answering a small request costs, and says nothing that this one does not.
  */
 export class RequestLog extends LogController {
-  override incomingRequest(request: FastifyRequest): void {
-    if (request.raw.headers.upgrade !== undefined) request.log.info({ req: request }, 'upgrade requested');
+  override incomingRequest(): void {
+    // See above.
   }
 
   override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {

@@ -117,7 +117,7 @@ t.test('R3 tickets of other nodes: with the same keys they are good, else the to
 
 t.test('without keys each process has one of its own', async (t) => {
   const [one, two] = [new ReconnectTickets([]), new ReconnectTickets([])];
-  t.ok(one.isFor('token', one.issue('token')));
-  t.notOk(two.isFor('token', one.issue('token')));
-  t.notOk(one.isFor('token', ''));
+  t.equal(one.renew('token', one.issue('token')), one.issue('token'));
+  t.equal(two.renew('token', one.issue('token')), null);
+  t.equal(one.renew('token', ''), null);
 });

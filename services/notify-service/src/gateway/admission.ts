@@ -39,6 +39,11 @@ export interface Applicant {
   readonly hasControlFrames: boolean;
 }
 
+interface TicketHolder {
+  readonly claims: AccessTokenClaims;
+  readonly ticket: string;
+}
+
 /**
  * Decides who may listen to what, whatever carries the connection: WebSocket, server-sent events, or a single request.
  * It knows nothing of an upgrade; what the carrier itself demands is checked before.
@@ -65,11 +70,12 @@ export class AdmissionControl {
     if (token === null && !isPublic) throw missingToken();
     this.#checkReady();
     if (token === null) return publicListener(applicant);
-    const claims = await this.#verifyWithTicket(token, ticket);
+    const known = ticket === null ? null : await this.#readWithTicket(token, ticket);
+    const { claims } = known ?? { claims: await this.verify(token) };
     if (hub.isRevoked(claims.sid)) throw invalidToken();
     // Asked again: verifying may have had to wait for a key.
     this.#checkReady();
-    return tokenListener(claims, tickets.issue(token), applicant);
+    return tokenListener(claims, known?.ticket ?? tickets.issue(token), applicant);
   }
 
   /**
@@ -84,15 +90,18 @@ export class AdmissionControl {
     });
   }
 
-  /** As `verify`, without the signature check when a ticket says that it was done. A ticket that does not is no error. */
-  async #verifyWithTicket(token: string, ticket: string | null): Promise<AccessTokenClaims> {
+  /**
+   * What a token says whose signature need not be checked because a ticket says that it was, with the ticket for the
+   * next time. Null: the ticket does not say that, which is no error.
+   */
+  async #readWithTicket(token: string, ticket: string): Promise<TicketHolder | null> {
     const { keys, stats, tickets, timers } = this.#options;
-    if (ticket === null) return this.verify(token);
-    const verified = tickets.isFor(token, ticket) ? readVerifiedToken(token, timers.timeOfDay()) : null;
+    const renewed = tickets.renew(token, ticket);
+    const verified = renewed === null ? null : readVerifiedToken(token, timers.timeOfDay());
     // A key that was withdrawn takes the tokens that it signed along.
     const isGood = verified !== null && (await keys.find(verified.kid)) !== null;
     increment(stats.tickets, isGood ? 'accepted' : 'unknown');
-    return isGood ? verified.claims : this.verify(token);
+    return isGood && renewed !== null ? { claims: verified.claims, ticket: renewed } : null;
   }
 
   /** A node that does not see new events, or does not know which sessions ended, takes nobody in. */

@@ -2,10 +2,9 @@ import websocket from '@fastify/websocket';
 import { closeCodes, SUBPROTOCOL } from '@infrasignal/shared';
 import { ProblemError } from '@infrasignal/service-kit';
 import { randomUUID } from 'node:crypto';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import type { ServerResponse } from 'node:http';
-import type { WebSocket } from 'ws';
+import { createServer } from 'node:http';
 import type { Config } from '../config.ts';
 import type { Connection } from '../hub/connection.ts';
 import { increment } from '../hub/hub-stats.ts';
@@ -16,14 +15,13 @@ import { drain, planDrain } from './drain.ts';
 import { EventLoopWatch } from './event-loop-watch.ts';
 import { gatewayErrors } from './gateway-errors.ts';
 import { createGatewayStats, type GatewayStats } from './gateway-stats.ts';
-import { checkQuery, checkUpgrade, readAfter, readProtocols, readToken, type Query } from './handshake.ts';
 import { Joiner } from './joiner.ts';
 import type { Listener } from './listener.ts';
 import { LoadGate } from './load-gate.ts';
 import { sendError, type ConnectionContext } from './open-connection.ts';
 import { ReconnectTickets } from './reconnect-tickets.ts';
 import { SocketAnnouncer } from './socket-announcer.ts';
-import { SocketSession } from './socket-session.ts';
+import { UpgradeDoor } from './upgrade-door.ts';
 
 const ROUTE = '/ws/notifications';
 
@@ -56,8 +54,6 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set once a handshake has been accepted. */
     listener: Listener | null;
-    /** The answer to an accepted handshake, until its connection is a socket's alone. */
-    handshakeAnswer: ServerResponse | null;
   }
 }
 
@@ -126,16 +122,17 @@ function runAlong(app: FastifyInstance, eventLoop: EventLoopWatch, { stats, user
 async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promise<void> {
   const eventLoop = new EventLoopWatch();
   const context = createContext(app, config, eventLoop);
-  const { admission, gate, hub, stats } = context;
+  const { admission, hub, stats } = context;
   app.decorate('gatewayStats', stats);
   app.decorate('eventLoopWatch', eventLoop);
   app.decorate('connectionContext', context);
   app.decorateRequest('listener', null);
-  app.decorateRequest('handshakeAnswer', null);
   runAlong(app, eventLoop, context);
 
+  // It never listens: the plugin hears of the upgrades that the door passes on.
+  const routes = createServer();
   await app.register(websocket, {
-    options: WEB_SOCKET_OPTIONS,
+    options: { ...WEB_SOCKET_OPTIONS, server: routes },
     errorHandler: (error, socket, request) => {
       // A peer that breaks RFC 6455, or goes away: `ws` is closing already, with the right code. Ending the connection
       // here would cut that code off, and a line in the log for each would be a stranger's to write.
@@ -150,65 +147,30 @@ async function gateway(app: FastifyInstance, { config }: GatewayOptions): Promis
       void drain(hub, plan, timers).finally(done);
     },
   });
+  const { messagesPerSecondMax, trustProxyHops } = config;
+  const { log, websocketServer: webSockets } = app;
+  const door = new UpgradeDoor({ context, webSockets, routes, path: ROUTE, trustProxyHops, messagesPerSecondMax, log });
+  app.server.on('upgrade', (request, stream, head) => {
+    void door.receive(request, stream, head);
+  });
   // Every other method with an upgrade would be refused by `ws`, in HTML (RFC 6455 section 4.1: it is a GET).
   app.addHook('onRequest', async ({ ws: isUpgrade, method }) => {
     if (isUpgrade && method !== 'GET') throw new ProblemError(gatewayErrors.invalid_handshake);
   });
 
-  /** Everything that can refuse a handshake does so here, before the upgrade; the cheapest first. */
-  async function admit(request: FastifyRequest): Promise<Listener> {
-    const { headers, ip: address } = request;
-    if (!request.ws) throw new ProblemError(gatewayErrors.upgrade_required, { headers: { upgrade: 'websocket' } });
-    gate.check(address);
-    checkUpgrade(headers);
-    checkQuery(request.query as Query);
-    const { hasControlFrames, ticket, ...protocols } = readProtocols(headers['sec-websocket-protocol']);
-    const token = readToken(headers.authorization, protocols);
-    return admission.admit({ token, ticket, address, origin: headers.origin, hasControlFrames });
-  }
-
   app.route({
     method: 'GET',
     url: ROUTE,
     // A handshake is refused before the upgrade: after it, a client only sees a connection that closes.
-    onRequest: async (request, reply) => {
-      try {
-        request.listener = await admit(request);
-        request.handshakeAnswer = reply.raw;
-        increment(stats.handshakes, 'accepted');
-      } catch (error) {
-        increment(stats.handshakes, error instanceof ProblemError ? error.definition.code : 'internal_error');
-        throw error;
-      }
-    },
-    handler: () => {
+    onRequest: async ({ raw, ws: isUpgrade }) => {
+      if (isUpgrade) throw door.findRefusal(raw) ?? new ProblemError(gatewayErrors.invalid_handshake);
+      increment(stats.handshakes, gatewayErrors.upgrade_required.code);
       throw new ProblemError(gatewayErrors.upgrade_required, { headers: { upgrade: 'websocket' } });
     },
-    wsHandler: (webSocket, request) => {
-      const { listener } = request;
-      if (listener === null) throw new Error('a socket reached its handler without having been accepted');
-      forgetHandshake(webSocket, request);
-      SocketSession.start({
-        context,
-        webSocket,
-        stream: request.raw.socket,
-        listener,
-        after: readAfter(request.query as Query),
-        messagesPerSecondMax: config.messagesPerSecondMax,
-      });
+    handler: () => {
+      throw new Error('every request to here is refused before it');
     },
   });
-}
-
-/**
- * Lets go of the request that became a socket. Its headers, the answer to it and what Fastify made around them would
- * live as long as the socket does, 6 KB of them; and no hook hears of a response that ends when the socket does.
- */
-function forgetHandshake(webSocket: WebSocket, request: FastifyRequest): void {
-  // The plugin's own listener holds the request. The socket's session attaches another one in this same turn.
-  webSocket.removeAllListeners('error');
-  request.handshakeAnswer?.detachSocket(request.raw.socket);
-  request.handshakeAnswer = null;
 }
 
 /** The WebSocket edge: `/ws/notifications`, and what other ways to listen share with it. */

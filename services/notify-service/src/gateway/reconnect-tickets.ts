@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { parseAccessTokenClaims, type AccessTokenClaims } from '@infrasignal/shared';
 
 /** What the key is used for, so that the same key used elsewhere makes nothing that is good here. */
@@ -13,11 +13,11 @@ const KEY_BYTES = 32;
  * neither outlive it nor speak for anybody else; expiry and revocation are asked of the token, as ever.
  */
 export class ReconnectTickets {
-  readonly #keys: readonly (string | Buffer)[];
+  readonly #keys: readonly KeyObject[];
 
   /** @param keys the first gives tickets, all are good; none: a random one, and tickets are good at this process only */
   constructor(keys: readonly string[]) {
-    this.#keys = keys.length === 0 ? [randomBytes(KEY_BYTES)] : keys;
+    this.#keys = keys.length === 0 ? [createSecretKey(randomBytes(KEY_BYTES))] : keys.map((key) => createSecretKey(key, 'utf8'));
   }
 
   /** The ticket for a token that was verified. */
@@ -27,17 +27,20 @@ export class ReconnectTickets {
     return mac(key, token).toString('base64url');
   }
 
-  /** True if the ticket was given for this token. */
-  isFor(token: string, ticket: string): boolean {
+  /** The ticket to give out for this token from now on; null if this one was not given for it. */
+  renew(token: string, ticket: string): string | null {
     const given = Buffer.from(ticket, 'base64url');
-    return this.#keys.some((key) => {
+    const at = this.#keys.findIndex((key) => {
       const expected = mac(key, token);
       return given.length === expected.length && timingSafeEqual(given, expected);
     });
+    if (at < 0) return null;
+    // Of the first key it is what would be given out; made anew, it would cost as much as looking at it did.
+    return at === 0 ? given.toString('base64url') : this.issue(token);
   }
 }
 
-function mac(key: string | Buffer, token: string): Buffer {
+function mac(key: KeyObject, token: string): Buffer {
   return createHmac('sha256', key).update(PURPOSE).update(token).digest();
 }
 
