@@ -44,9 +44,7 @@ export class Joiner {
       audience.kind === 'everything'
         ? await feedResume.join({ after, log, isWanted })
         : await userResume.join({ userId: audience.userId, after, log, isWanted });
-    // What seems to be gone may only be elsewhere, in a stream that was made anew and that this node has yet to notice.
-    const isGone = plan.failure === 'evicted' || plan.failure === 'unknown_cursor';
-    if (isGone && !(await consumer.isSameLog())) throw new LogChangedError();
+    if (plan.isInDoubt && !(await consumer.isSameLog())) throw new LogChangedError();
     const outcome = plan.failure ?? (after === null ? 'fresh' : 'recovered');
     return { plan, greeting: this.#greeting(listener, plan), outcome };
   }

@@ -44,13 +44,15 @@ export class FeedResume {
     if (cursor?.kind !== 'feed') return this.#fromNow(log, 'unknown_cursor');
     const { position } = cursor;
     const failure = await this.#check(position, join);
-    if (failure !== null) return this.#fromNow(log, failure);
+    if (failure !== null) return { ...this.#fromNow(log, failure), isInDoubt: true };
     const events = await this.#read(join, position.sequence + 1);
-    if (typeof events === 'string') return this.#fromNow(log, events);
+    if (typeof events === 'string') return { ...this.#fromNow(log, events), isInDoubt: true };
     return {
       seq: null,
       cursor: encodeFeedCursor(position),
       failure: null,
+      // The recent events are of one log, and end where this node has read to.
+      isInDoubt: !this.#reader.recent.covers(position.sequence),
       replay: events,
       lastSeq: null,
       broadcastSeq: log.broadcastSeq,
@@ -63,6 +65,7 @@ export class FeedResume {
       seq: null,
       cursor: encodeFeedCursor(log.anchor),
       failure,
+      isInDoubt: false,
       replay: [],
       lastSeq: null,
       broadcastSeq: log.broadcastSeq,

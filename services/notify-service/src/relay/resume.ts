@@ -9,6 +9,11 @@ export interface JoinPlan {
   readonly cursor: string;
   /** Why events after the given cursor may be missing; null: none is. */
   readonly failure: RecoveryFailure | null;
+  /**
+   * True if it says what only the broker knows and no numbers prove: it holds if the stream is the one that this node
+   * reads. Of one that was made anew, and is not noticed yet, memory and the broker together tell what never was.
+   */
+  readonly isInDoubt: boolean;
   readonly replay: readonly HubEvent[];
   /** The newest `seq` after the replay; null: not known, or the feed of everything. */
   readonly lastSeq: number | null;

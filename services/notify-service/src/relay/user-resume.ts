@@ -2,7 +2,7 @@ import { encodeOwnCursor, parseCursor, type OwnCursor, type RecoveryFailure, typ
 import type { Hub } from '../hub/hub.ts';
 import type { HubEvent } from '../hub/ports.ts';
 import { isTrueHint } from './hint.ts';
-import { NOWHERE, type OwnJoin, type OwnPlan, type OwnResume } from './own-resume.ts';
+import { NOWHERE, readOwnCursor, type OwnJoin, type OwnPlan, type OwnResume } from './own-resume.ts';
 import type { JoinPlan, LogView } from './resume.ts';
 import type { SharedReader } from './shared-reader.ts';
 
@@ -81,7 +81,8 @@ function fromNow({ broadcastSeq }: LogView): Missed {
  * Puts the two logs together in the order of the stream. Nothing is taken from beyond what this node had read when the
  * socket was registered: from there on it listens itself, and a cursor names one place for both logs.
  */
-function toPlan({ userId, log }: OwnJoin, own: OwnPlan, missed: Missed): JoinPlan {
+function toPlan(join: OwnJoin, own: OwnPlan, missed: Missed): JoinPlan {
+  const { userId, log } = join;
   const isRead = ({ position }: HubEvent): boolean => position.sequence <= log.readThrough;
   const replay = own.replay.filter(isRead);
   const isCut = replay.length < own.replay.length;
@@ -91,6 +92,8 @@ function toPlan({ userId, log }: OwnJoin, own: OwnPlan, missed: Missed): JoinPla
     seq: own.seq,
     cursor: encodeOwnCursor(userId, own.seq, hint, missed.seq),
     failure: own.failure,
+    // What is missing is, or is elsewhere; what is there is proved by its numbers.
+    isInDoubt: own.failure !== null && own.failure !== 'limit' && readOwnCursor(join) !== null,
     replay: mergeByPosition(replay, missed.events),
     lastSeq: isCut ? known : own.lastSeq,
     broadcastSeq: missed.seq,

@@ -357,4 +357,23 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'dropConsumers', waitMs: 290 },
     ],
   },
+  /**
+   * The stream was made anew in another order, and the node did not know: it replayed its beginning from the broker
+   * and its end from memory, and what stands between them in neither was left out.
+   */
+  'a replay to the feed from two streams': {
+    seed: 0,
+    readsBatches: true,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 1, count: 2, waitMs: 0 },
+      { kind: 'login', user: 1, count: 3, waitMs: 0 },
+      { kind: 'loseSocket', client: 2, isNoticed: false, waitMs: 10 },
+      { kind: 'login', user: 3, count: 4, waitMs: 1 },
+      { kind: 'login', user: 1, count: 2, waitMs: 7 },
+      { kind: 'recreate', areTold: false, waitMs: 0 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+    ],
+  },
 };
