@@ -235,7 +235,7 @@ export class EventConsumer {
   async #loadRecent(connection: NatsConnection, throughSequence: number): Promise<void> {
     const { recent, timers } = this.#options;
     recent.clear();
-    await loadRecentEvents(this.#opener(connection), throughSequence, recent.eventsMax, timers, (message) => {
+    await loadRecentEvents(this.#opener(connection), throughSequence, timers, (message) => {
       this.#follower.recall(message);
     });
   }

@@ -376,4 +376,30 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'login', user: 1, count: 1, waitMs: 0 },
     ],
   },
+  /**
+   * A node kept ten messages in memory, and remembered at its start no more. When the log was rolled back, it read
+   * what came before them once more, for the first time, and told it to readers who had it.
+   */
+  'read again what it never remembered': {
+    seed: 0,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'crashNode', node: 1, waitMs: 10 },
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 300 },
+      { kind: 'login', user: 3, count: 2, waitMs: 2 },
+      { kind: 'login', user: 1, count: 2, waitMs: 10 },
+      { kind: 'pauseBroker', ms: 100, waitMs: 63 },
+      { kind: 'news', count: 1, waitMs: 11 },
+      { kind: 'login', user: 1, count: 3, waitMs: 7 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 10 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 1 },
+      { kind: 'crashNode', node: 0, waitMs: 10 },
+      { kind: 'login', user: 1, count: 4, waitMs: 300 },
+      { kind: 'login', user: 1, count: 1, waitMs: 10 },
+      { kind: 'crashBroker', lost: 1, downMs: 10, forgetsIds: false, waitMs: 300 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 10 },
+    ],
+  },
 };
