@@ -1,9 +1,11 @@
 // If this breaks, tests of a service talk to a process that is not ready, not restarted or never ended.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { identifyProcess, isSameProcessAlive, PROJECT_ROOT, type ProcessIdentity } from '@infrasignal/local-stack';
-import { runServiceToExit, startServiceProcess, startTestNats, waitFor } from '../src/index.ts';
+import { createTestDirectory, runServiceToExit, startServiceProcess, startTestNats, waitFor } from '../src/index.ts';
 
 const entry = new URL('fixtures/hello-service.ts', import.meta.url);
 
@@ -32,12 +34,35 @@ test('a service that is built before it starts is the same service', async (t) =
   const { url: brokerUrl } = await startTestNats(t);
   const env = { NATS_URL: brokerUrl, JWKS_URL: 'http://127.0.0.1:1/nobody-has-keys' };
   const entry = 'services/notify-service/src/server.ts';
-  const built = await startServiceProcess(t, { entry, build: 'own', env, readyPath: '/healthz' });
-  const document = (await (await fetch(`${built.url}/ws/asyncapi.json`)).json()) as { info: { version: string } };
-  t.match(document.info.version, /^\d+\.\d+\.\d+$/, 'what lies beside its sources is found');
-  await built.kill();
-  await built.restart();
-  t.equal((await fetch(`${built.url}/healthz`)).status, 200);
+  for (const build of ['own', 'whole'] as const) {
+    const built = await startServiceProcess(t, { entry, build, env, readyPath: '/healthz' });
+    const document = (await (await fetch(`${built.url}/ws/asyncapi.json`)).json()) as { info: { version: string } };
+    t.match(document.info.version, /^\d+\.\d+\.\d+$/, `what lies beside its sources is found (${build})`);
+    await built.kill();
+    await built.restart();
+    t.equal((await fetch(`${built.url}/healthz`)).status, 200);
+  }
+});
+
+test('another process uses what was built, until something that goes into it changes', async (t) => {
+  const standIn = join(createTestDirectory(t), 'stand-in.ts');
+  const replaced = fileURLToPath(new URL('fixtures/replaced.ts', import.meta.url));
+  const builder = new URL('../src/service-build.ts', import.meta.url).href;
+  const build = (): string => {
+    const options = JSON.stringify({ build: 'own', standIns: { [replaced]: standIn } });
+    const source = `import { buildService } from ${JSON.stringify(builder)};
+      process.stdout.write(await buildService(${JSON.stringify(fileURLToPath(entry))}, ${options}));`;
+    const flags = ['--conditions=@infrasignal/source', '--import', 'tsx', '--input-type=module', '--eval', source];
+    return execFileSync(process.execPath, flags, { cwd: PROJECT_ROOT, encoding: 'utf8' });
+  };
+  writeFileSync(standIn, '// one');
+  const first = build();
+  const { mtimeMs, ino } = statSync(first);
+  t.equal(build(), first);
+  t.equal(statSync(first).ino, ino, 'not built again');
+  t.ok(statSync(first).mtimeMs >= mtimeMs, 'noted as used');
+  writeFileSync(standIn, '// two');
+  t.not(build(), first);
 });
 
 test('a service that refuses its configuration', async (t) => {
