@@ -145,7 +145,7 @@ const KEPT = 2;
 /** A connection, its last request and the answer to it, of each that is kept. */
 const KEPT_OBJECTS = 3 * KEPT;
 
-/** What caches, compiled code and the runner itself may take, and what a thousand cases of 20,000 may not: 64 MiB. */
+/** Room for caches, compiled code and the runner itself; 4 KiB that each case leaves behind are more after 20,000. */
 const GROWN_BYTES_MAX = 64 * 1_024 * 1_024;
 
 tap.setTimeout(FUZZ_TIMEOUT_MS);

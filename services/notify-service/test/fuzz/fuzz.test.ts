@@ -13,8 +13,12 @@ import {
   parseAnswer,
   type RawRequest,
 } from '@infrasignal/testkit/fuzz';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import t from 'tap';
+import { WebSocketServer } from 'ws';
 import { startNotify, startWorld } from '../support/notify.ts';
+import { frame } from '../support/raw-client.ts';
 import { connectSocket, type SocketClient } from '../support/socket-client.ts';
 import { complainAboutBody } from './declared-answers.ts';
 import { frameStreams } from './frame-streams.ts';
@@ -27,7 +31,7 @@ const KEPT = 2;
 /** A connection, its last request and the answer to it, of each that is kept. */
 const KEPT_OBJECTS = 3 * KEPT;
 
-/** What caches, compiled code and the runner itself may take, and what a thousand cases of 20,000 may not: 64 MiB. */
+/** Room for caches, compiled code and the runner itself; 4 KiB that each case leaves behind are more after 20,000. */
 const GROWN_BYTES_MAX = 64 * 1_024 * 1_024;
 
 const STAFF = { claims: { scope: 'notifications:all presence:read' } };
@@ -95,6 +99,29 @@ t.test('R10 the edge of sockets', { timeout: FUZZ_TIMEOUT_MS }, async (t) => {
     t.comment(`${watched} objects came and went; ${Math.round(alive.grownBytes / 1_024)} KiB more in use than at first`);
     t.ok(alive.grownBytes < GROWN_BYTES_MAX);
   });
+});
+
+t.test('R10 a server that does something else is found', async (t) => {
+  // Other limits, another code, and text that nobody reads.
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 125, handleProtocols: () => 'infrasignal.v1' });
+  server.on('connection', (socket) => {
+    socket.on('error', () => undefined);
+    socket.on('message', (_data, isBinary) => {
+      if (isBinary) socket.close(1003);
+      else socket.send('{"type":"hello"}');
+    });
+  });
+  t.teardown(() => {
+    server.close();
+  });
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const send = (bytes: Buffer): Promise<string> => tryFrames(url, 'no token', { bytes, isV1: false, isPrompt: false });
+  t.equal(await send(frame('x', { opcode: 9 })), 'harmless', 'what is right is not complained about');
+  t.equal(await send(frame('x', { reserved: 1 })), '1002');
+  await t.rejects(send(frame(' '.repeat(126))), { message: /closed with 1009, and not with null/ });
+  await t.rejects(send(frame('x', { opcode: 2 })), { message: /closed with 1003, and not with 4500/ });
+  await t.rejects(send(frame('x')), { message: /somebody without the subprotocol was told something/ });
 });
 
 /** The token that stands in the cases, and the one that is sent in its place. */
