@@ -8,7 +8,15 @@ type Command = fc.AsyncCommand<LifeModel, LifeReal>;
 /** One step of a life: what the service does, compared with what the model says. */
 type Step = (model: LifeModel, real: LifeReal) => Promise<void>;
 
-function command(name: string, run: Step, check: (model: LifeModel) => boolean = () => true): Command {
+/** How often each kind of command was run: a run that never rotated a key says so. */
+export const commandsRun = new Map<string, number>();
+
+function command(name: string, act: Step, check: (model: LifeModel) => boolean = () => true): Command {
+  const kind = name.replaceAll(/\d+/g, 'n');
+  const run: Step = (model, real) => {
+    commandsRun.set(kind, (commandsRun.get(kind) ?? 0) + 1);
+    return act(model, real);
+  };
   return { check, run, toString: () => name };
 }
 

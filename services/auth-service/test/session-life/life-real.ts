@@ -141,12 +141,19 @@ export class LifeReal {
   }
 }
 
+/** The keys that the tokens of this process were signed with. */
+export const signingKeys = new Set<string>();
+
 /** The tokens of an answer, wherever they are. */
 export function readTokens(
   answer: Answer,
   isCookie: boolean,
 ): { access: string; refresh: string; csrf: string | null } {
-  if (!isCookie) return { ...answer.json<TokenResponse>(), csrf: null };
   const cookie = (name: string): string => answer.cookies.find((one) => one.name === `__Host-infrasignal_${name}`)?.value ?? '';
-  return { access: cookie('access'), refresh: cookie('refresh'), csrf: cookie('csrf') };
+  const tokens = isCookie
+    ? { access: cookie('access'), refresh: cookie('refresh'), csrf: cookie('csrf') }
+    : { ...answer.json<TokenResponse>(), csrf: null };
+  const { kid } = JSON.parse(Buffer.from(tokens.access.split('.')[0] ?? '', 'base64url').toString()) as { kid: string };
+  signingKeys.add(kid);
+  return tokens;
 }

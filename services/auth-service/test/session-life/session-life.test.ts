@@ -13,9 +13,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { startAuth, type AuthFixture } from '../auth-fixture.ts';
-import { lives, resetClock } from './life-commands.ts';
+import { commandsRun, lives, resetClock } from './life-commands.ts';
 import { LifeModel } from './life-model.ts';
-import { LifeReal, ORIGIN } from './life-real.ts';
+import { LifeReal, ORIGIN, signingKeys } from './life-real.ts';
 
 /** Some seconds of one core; less on a machine that is busy. */
 const RUNS = Number(process.env.LIFE_RUNS ?? 100);
@@ -55,7 +55,8 @@ t.test('A19 A20 A21 A22 A24 A26 A28 A29 any order of anything keeps to the model
     interruptAfterTimeLimit: DURATION_MS_MAX,
     ...(path === undefined ? {} : { path }),
   });
-  t.comment(`${result.numRuns} sequences`);
+  t.comment(`${result.numRuns} sequences, tokens signed with ${signingKeys.size} keys`);
+  t.comment(JSON.stringify(Object.fromEntries([...commandsRun].sort((a, b) => b[1] - a[1]))));
   if (!result.failed) return;
   t.comment(`LIFE_SEED=${seed} LIFE_PATH=${result.counterexamplePath ?? ''}`);
   t.comment([...(result.counterexample?.[0] ?? [])].map((command) => command.toString()).join(', '));
