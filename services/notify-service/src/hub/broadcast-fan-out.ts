@@ -33,6 +33,11 @@ export class BroadcastFanOut {
     this.#options = options;
   }
 
+  /** True when everybody has everything. */
+  get isIdle(): boolean {
+    return this.#due.length === 0;
+  }
+
   add(event: HubEvent): void {
     this.#due.push(event);
     if (this.#round === null) this.#startRound();

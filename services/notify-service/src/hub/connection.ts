@@ -48,6 +48,9 @@ export interface Admission {
   readonly seenThrough: number;
 }
 
+/** The queue of everybody to whom nothing is due; nobody puts anything into it. */
+const NOTHING: Frame[] = [];
+
 /** One socket as the hub sees it. Only the hub changes it. */
 export class Connection {
   readonly audience: Audience;
@@ -60,6 +63,8 @@ export class Connection {
   lastSeq: number | null = null;
   /** The newest broadcast that this socket has, or that waits to be sent to it; 0 before any. */
   lastBroadcastSeq = 0;
+  /** On the feed of everything: the number, on this node, of the next event that it is to be handed. */
+  fedThrough = 0;
   /** How often the log of this node had changed when it was opened. */
   openedInLog = 0;
   /** On the feed of everything: the log up to this position is not sent. */
@@ -79,7 +84,7 @@ export class Connection {
   /** Control frames that became due while joining: the greeting is the first of all. */
   held: Frame[] = [];
   /** Frames that are due, not yet written. */
-  queue: Frame[] = [];
+  queue: Frame[] = NOTHING;
   queuedBytes = 0;
   /** Bytes on top of the limit: a replay is ours to send at once, not the reader's slowness. */
   allowanceBytes = 0;
@@ -113,10 +118,18 @@ export class Connection {
     };
   }
 
+  /** Puts a frame behind what is due. */
+  enqueue(frame: Frame): void {
+    // One frame is the usual case. An array that is made to grow takes 150 bytes for it.
+    if (this.queue.length === 0) this.queue = [frame];
+    else this.queue.push(frame);
+    this.queuedBytes += frame.byteLength;
+  }
+
   /** Takes what is due, leaving the queue empty. */
-  takeQueue(): Frame[] {
+  takeQueue(): readonly Frame[] {
     const frames = this.queue;
-    this.queue = [];
+    this.queue = NOTHING;
     this.queuedBytes = 0;
     return frames;
   }

@@ -3,12 +3,13 @@ import { BroadcastFanOut } from './broadcast-fan-out.ts';
 import { BroadcastLog, type BroadcastLogLimits } from './broadcast-log.ts';
 import { Connection, type Admission, type ConnectionOptions, type Expiry } from './connection.ts';
 import { ConnectionIndex } from './connection-index.ts';
+import { ConnectionTimers, type ConnectionTimersOptions } from './connection-timers.ts';
+import { FeedFanOut, type FeedBatch } from './feed-fan-out.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
 import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
 import type { Clock, Frame, HubEvent, HubTimings, Schedule } from './ports.ts';
 import { RevokedSessions } from './revoked-sessions.ts';
 import { SendLoop, type UnsentBytes } from './send-loop.ts';
-import type { TimingWheel } from './timing-wheel.ts';
 
 /** Users whose newest `seq` is remembered: about 20 MB, and 300 different users a second for ten minutes. */
 const NEWEST_USERS_MAX = 200_000;
@@ -16,19 +17,11 @@ const NEWEST_USERS_MAX = 200_000;
 /** Events kept back for one joining socket. A join takes milliseconds; one that takes this many events is given up. */
 const WAITING_EVENTS_MAX = 10_000;
 
-/** After our close frame the peer has this long to answer it; then the socket is dropped. */
-const CLOSE_GRACE_MS = 3_000;
-
-export interface HubOptions {
+export interface HubOptions extends ConnectionTimersOptions {
   readonly clock: Clock;
   readonly schedule: Schedule;
-  readonly wheel: TimingWheel;
-  readonly pingIntervalMs: number;
-  readonly pongTimeoutMs: number;
   /** Bytes that one socket may leave unread, in this process. */
   readonly queueBytesMax: number;
-  /** A peer is told this long before its right to listen ends. */
-  readonly expiryWarningMs: number;
   /** What is kept of what was for everybody, for those who come back for it. */
   readonly broadcastLimits: BroadcastLogLimits;
   /** How long the end of a session is remembered: until no access token of it can be alive. */
@@ -47,18 +40,32 @@ export class Hub {
   readonly #revoked: RevokedSessions;
   readonly #sendLoop: SendLoop;
   readonly #fanOut: BroadcastFanOut;
+  readonly #feed: FeedFanOut;
+  readonly #timers: ConnectionTimers;
   readonly #options: HubOptions;
   #newestPosition = 0;
   #emptyListeners: (() => void)[] = [];
 
   constructor(options: HubOptions) {
+    const { clock, schedule, timings } = options;
     this.#options = options;
-    this.#revoked = new RevokedSessions(options.clock, options.revocationLifeMs);
-    this.#sendLoop = new SendLoop(options.clock, options.schedule, this.stats, options.timings);
+    this.#revoked = new RevokedSessions(clock, options.revocationLifeMs);
+    this.#timers = new ConnectionTimers(options, this);
+    this.#feed = new FeedFanOut({
+      clock,
+      connections: this.#index.everything,
+      deliver: (connection, event) => {
+        const { delivered } = this.stats;
+        this.#deliver(connection, event);
+        if (this.stats.delivered > delivered) this.#sendLoop.time(event);
+      },
+      deliverWhole: this.#deliverWhole.bind(this),
+    });
+    this.#sendLoop = new SendLoop({ clock, schedule, timings, stats: this.stats, feed: this.#feed });
     this.broadcasts = new BroadcastLog(options.broadcastLimits);
     this.#fanOut = new BroadcastFanOut({
-      clock: options.clock,
-      schedule: options.schedule,
+      clock,
+      schedule,
       connections: this.#index.all,
       deliver: (connection, event) => {
         this.#deliverNow(connection, event);
@@ -101,9 +108,10 @@ export class Hub {
     const connection = new Connection(options);
     connection.lastBroadcastSeq = this.broadcasts.newestSeq;
     connection.openedInLog = this.#newest.log;
+    connection.fedThrough = this.#feed.end;
     this.#index.add(connection);
     this.stats.opened += 1;
-    this.#schedulePing(connection, this.#firstPingMs());
+    this.#timers.start(connection);
     if (options.expiry !== null) this.renew(connection, options.expiry);
     // The session may have ended between the check of its token and now.
     if (options.sessionId !== null && this.isRevoked(options.sessionId)) {
@@ -113,21 +121,13 @@ export class Hub {
   }
 
   /** Sets anew when the right to listen ends. */
-  renew(connection: Connection, { inMs, warning }: Expiry): void {
-    if (!connection.isOpen) return;
-    const { expiryWarningMs, wheel } = this.#options;
-    for (const timer of [connection.expiryTimer, connection.warningTimer]) if (timer !== null) wheel.cancel(timer);
-    connection.expiryTimer = wheel.schedule(inMs, () => {
-      this.close(connection, closeCodes.tokenExpired);
-    });
-    if (warning === null) return;
-    connection.warningTimer = wheel.schedule(inMs - expiryWarningMs, () => {
-      this.send(connection, warning());
-    });
+  renew(connection: Connection, expiry: Expiry): void {
+    if (connection.isOpen) this.#timers.renew(connection, expiry);
   }
 
   /** Ends joining: greeting, replay, then what arrived meanwhile, without what the replay already brought. */
   admit(connection: Connection, admission: Admission): void {
+    this.#feed.catchUp(connection);
     if (connection.state !== 'joining') return;
     connection.state = 'live';
     connection.lastSeq = admission.seq === 0 ? null : admission.seq;
@@ -194,7 +194,7 @@ export class Hub {
       if (this.#newest.isOfOlderLog(userId)) this.#resyncNewcomers(event);
       return;
     }
-    for (const connection of this.#index.everything) this.#deliver(connection, event);
+    if (this.#feed.add(event)) this.#sendLoop.wake();
     for (const connection of this.#index.ofUser(userId)) this.#deliver(connection, event);
   }
 
@@ -209,6 +209,8 @@ export class Hub {
     if (place === 'after_a_hole') {
       for (const connection of this.#index.all) if (connection.isResumable) this.close(connection, closeCodes.resync);
     }
+    // What is due on the feed was published before it.
+    this.#feed.catchUpAll();
     this.#fanOut.add(event);
   }
 
@@ -254,6 +256,7 @@ export class Hub {
 
   /** Positions mean something else from now on. Joins in flight, and places ahead of this node, start over. */
   logChanged(): void {
+    this.#feed.catchUpAll();
     this.broadcasts.logChanged();
     this.#newest.logChanged();
     for (const connection of this.#index.all) {
@@ -265,19 +268,19 @@ export class Hub {
 
   /** A sign of life of the peer. */
   heard(connection: Connection): void {
-    if (!connection.isOpen || connection.deadlineTimer === null) return;
-    this.#options.wheel.cancel(connection.deadlineTimer);
-    connection.deadlineTimer = null;
+    if (connection.isOpen) this.#timers.heard(connection);
   }
 
   /** Sends a control frame, in order with everything else; while joining, it waits for the greeting. */
   send(connection: Connection, frame: Frame): void {
+    this.#feed.catchUp(connection);
     if (connection.state === 'joining') connection.held.push(frame);
     else this.#enqueue(connection, frame);
   }
 
   /** Closes a socket for a reason. It gets nothing more, and is dropped if it does not answer. */
   close(connection: Connection, code: CloseCode): void {
+    if (code !== closeCodes.slow) this.#feed.catchUp(connection);
     if (!connection.isOpen) return;
     this.#release(connection);
     // A slow reader's queue is what is being got rid of; everybody else gets what is due first.
@@ -286,9 +289,7 @@ export class Hub {
     connection.state = 'closing';
     increment(this.stats.closesByCode, code.code);
     connection.port.close(code);
-    connection.deadlineTimer = this.#options.wheel.schedule(CLOSE_GRACE_MS, () => {
-      connection.port.terminate();
-    });
+    this.#timers.awaitClose(connection);
   }
 
   /** The socket is gone, with the peer's close code (1006 without one). */
@@ -343,6 +344,22 @@ export class Hub {
     this.#enqueue(connection, frame);
   }
 
+  /** Hands a connection all that is due on the feed: what is the same for many is written without waiting anywhere. */
+  #deliverWhole(connection: Connection, batch: FeedBatch): void {
+    // A broadcast that it does not have yet was published before.
+    if (!this.#fanOut.isIdle) {
+      this.#feed.catchUp(connection);
+      return;
+    }
+    connection.fedThrough = batch.end;
+    const shared = batch.framesFor(connection);
+    this.stats.untoldDeliveries += shared.untold;
+    if (shared.told.length === 0) return;
+    this.stats.delivered += shared.told.length;
+    if (this.#isWithinLimit(connection, shared.bytes)) this.#sendLoop.writeShared(connection, shared);
+    else this.close(connection, closeCodes.slow);
+  }
+
   /** Decides by the user's own counter: seen before, next, or after a hole. */
   #isNext(connection: Connection, event: HubEvent): boolean {
     if (event.userId === null) return this.#isNextBroadcast(connection, event);
@@ -379,14 +396,13 @@ export class Hub {
 
   #enqueue(connection: Connection, frame: Frame): void {
     if (!connection.isOpen) return;
-    connection.queue.push(frame);
-    connection.queuedBytes += frame.byteLength;
-    const unsentBytes = connection.queuedBytes + connection.port.bufferedBytes();
-    if (unsentBytes > this.#options.queueBytesMax + connection.allowanceBytes) {
-      this.close(connection, closeCodes.slow);
-      return;
-    }
-    this.#sendLoop.add(connection);
+    connection.enqueue(frame);
+    if (this.#isWithinLimit(connection, connection.queuedBytes)) this.#sendLoop.add(connection);
+    else this.close(connection, closeCodes.slow);
+  }
+
+  #isWithinLimit({ allowanceBytes, port }: Connection, dueBytes: number): boolean {
+    return dueBytes + port.bufferedBytes() <= this.#options.queueBytesMax + allowanceBytes;
   }
 
   /** Takes a connection out of everything that would send to it, and stops its timers. */
@@ -394,24 +410,6 @@ export class Hub {
     this.#index.silence(connection);
     connection.waiting = [];
     connection.held = [];
-    const { deadlineTimer, expiryTimer, pingTimer, warningTimer } = connection;
-    for (const timer of [deadlineTimer, expiryTimer, pingTimer, warningTimer]) {
-      if (timer !== null) this.#options.wheel.cancel(timer);
-    }
-  }
-
-  /** Half to one interval: sockets that came back together after a restart are not pinged together. */
-  #firstPingMs(): number {
-    return this.#options.pingIntervalMs * (0.5 + (this.stats.opened % 64) / 128);
-  }
-
-  #schedulePing(connection: Connection, delayMs: number): void {
-    connection.pingTimer = this.#options.wheel.schedule(delayMs, () => {
-      this.#schedulePing(connection, this.#options.pingIntervalMs);
-      connection.port.probe();
-      connection.deadlineTimer ??= this.#options.wheel.schedule(this.#options.pongTimeoutMs, () => {
-        this.close(connection, closeCodes.pongTimeout);
-      });
-    });
+    this.#timers.stop(connection);
   }
 }
