@@ -2,11 +2,14 @@
  * The clients of a fan-out: raw connections that count the frames which come, and do nothing else, so that they take as
  * little of the machine as they can. Forked by frame-crowd.ts, one order at a time.
  */
-import { connect, type Socket } from 'node:net';
-import { toHandshake } from './socket-handshake.ts';
+import type { Socket } from 'node:net';
+import { openRawSocket, type SocketGoal } from './socket-handshake.ts';
+
+/** How every client comes in; each has header lines of its own. */
+export type CrowdGoal = Omit<SocketGoal, 'headers'>;
 
 export type CrowdOrder =
-  | { readonly kind: 'connect'; readonly port: number; readonly headers: readonly (readonly string[])[] }
+  | { readonly kind: 'connect'; readonly goal: CrowdGoal; readonly headers: readonly (readonly string[])[] }
   | { readonly kind: 'disconnect' }
   | { readonly kind: 'count'; readonly frames: number };
 
@@ -30,7 +33,7 @@ function report(problem: string | null = null): void {
   process.send?.({ bytes, problem } satisfies CrowdReport);
 }
 
-/** Counts the frames of one connection. Notifications and greetings have from 126 to 65,535 bytes. */
+/** Counts the frames of one connection, behind its `until`: notifications and greetings have 126 to 65,535 bytes. */
 class FrameCounter {
   /** Bytes of the present frame that are still to come. */
   #missing = 0;
@@ -54,32 +57,19 @@ class FrameCounter {
   }
 }
 
-function open(port: number, headers: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1');
-    sockets.push(socket);
-    const counter = new FrameCounter();
-    let head: string | null = '';
-    socket.on('data', (chunk) => {
-      if (head === null) {
-        count(counter, chunk);
-        return;
-      }
-      head += chunk.toString('latin1');
-      const end = head.indexOf('\r\n\r\n');
-      if (end < 0) return;
-      if (!head.startsWith('HTTP/1.1 101 ')) reject(new Error(head.slice(0, 300)));
-      const rest = Buffer.from(head.slice(end + 4), 'latin1');
-      head = null;
-      resolve();
-      if (rest.length > 0) count(counter, rest);
-    });
-    socket.on('error', reject);
-    socket.on('close', () => {
-      if (sockets.includes(socket)) report('a connection was closed');
-    });
-    socket.write(toHandshake(headers));
+async function open(goal: SocketGoal): Promise<void> {
+  const { socket, received } = await openRawSocket(goal);
+  if (!received.startsWith('HTTP/1.1 101 ')) throw new Error(received.slice(0, 300));
+  sockets.push(socket);
+  const counter = new FrameCounter();
+  socket.on('data', (chunk) => {
+    count(counter, chunk);
   });
+  socket.on('close', () => {
+    if (sockets.includes(socket)) report('a connection was closed');
+  });
+  const rest = received.slice(received.indexOf(goal.until) + goal.until.length);
+  if (rest.length > 0) count(counter, Buffer.from(rest, 'latin1'));
 }
 
 function count(counter: FrameCounter, chunk: Buffer): void {
@@ -87,17 +77,17 @@ function count(counter: FrameCounter, chunk: Buffer): void {
   if (frames >= wanted) report();
 }
 
-async function openAll(port: number, headers: readonly (readonly string[])[]): Promise<void> {
+async function openAll(goal: CrowdGoal, headers: readonly (readonly string[])[]): Promise<void> {
   const left = [...headers];
   const work = async (): Promise<void> => {
-    for (let own = left.pop(); own !== undefined; own = left.pop()) await open(port, own);
+    for (let own = left.pop(); own !== undefined; own = left.pop()) await open({ ...goal, headers: own });
   };
   await Promise.all(Array.from({ length: CONNECTING_AT_ONCE }, work));
 }
 
 process.on('message', (order: CrowdOrder) => {
   if (order.kind === 'connect') {
-    openAll(order.port, order.headers).then(
+    openAll(order.goal, order.headers).then(
       () => {
         report();
       },

@@ -1,9 +1,15 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import type { TestContext } from '@infrasignal/testkit';
-import type { CrowdOrder, CrowdReport } from './frame-crowd-process.ts';
+import type { CrowdGoal, CrowdOrder, CrowdReport } from './frame-crowd-process.ts';
 
 /** What a crowd is asked for takes seconds at most, or it never happens. */
 const ANSWER_TIMEOUT_MS = 120_000;
+
+/** How clients come in, wherever. */
+export type CrowdEntry = Omit<CrowdGoal, 'port'>;
+
+/** A WebSocket that needs nothing but the upgrade. */
+export const UPGRADED: CrowdEntry = { until: '\r\n\r\n' };
 
 /** Many WebSocket clients in a process of their own, which only count the frames that they are sent. */
 export class FrameCrowd {
@@ -19,9 +25,9 @@ export class FrameCrowd {
     return this.#child.pid ?? 0;
   }
 
-  /** Opens a socket for each list of header lines, and waits until all are upgraded. */
-  async connect(port: number, headers: readonly (readonly string[])[]): Promise<void> {
-    await this.#ask({ kind: 'connect', port, headers });
+  /** Opens a socket for each list of header lines and waits until all are in; frames count from there on. */
+  async connect(port: number, headers: readonly (readonly string[])[], entry: CrowdEntry = UPGRADED): Promise<void> {
+    await this.#ask({ kind: 'connect', goal: { ...entry, port }, headers });
   }
 
   /** Closes all sockets; the count starts anew. */

@@ -1,25 +1,14 @@
-import { EVENTS_STREAM, eventSubject, EXAMPLE_USER_ID, toExampleEvent, userLogin } from '@infrasignal/shared';
-import {
-  ROOMY_NOTIFY_LIMITS,
-  scrape,
-  startServiceProcess,
-  startTestNats,
-  TokenIssuer,
-  type ServiceProcess,
-  type TestNats,
-} from '@infrasignal/testkit';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
-import { randomUUID } from 'node:crypto';
+import { scrape, startTestNats } from '@infrasignal/testkit';
+import { connect } from '@nats-io/transport-node';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FrameCrowd } from '../load/frame-crowd.ts';
-import type { BenchContext, BenchResult, BenchScenario } from '../scenario.ts';
+import { createOurs, createPeer, SOCKET_IO_JOINED, type Way } from '../load/fan-out-ways.ts';
+import type { BenchContext, BenchResult, BenchScenario, Headline } from '../scenario.ts';
 import { describeUsage, watchServers, type Usage, type WatchedServer } from '../server-watch.ts';
 import { median, spread } from '../statistics.ts';
 import type { Cell, Table } from '../table.ts';
 
 const SIZES_DEFAULT = [1_000, 5_000];
-const SECONDS_DEFAULT = 60;
+const SECONDS_DEFAULT = 45;
 const ROUNDS_DEFAULT = 5;
 
 /** Notifications that are due in the same turn of the event loop. */
@@ -31,24 +20,13 @@ const WARM_UP_SECONDS = 2;
 /** From the broker's answer until what it relays has reached the socket of a process that is stopped. */
 const ARRIVAL_MS = 2;
 
-/** Longer than any run: neither is what is measured. */
-const QUIET_SECONDS = 3_600;
-
 /** A crowd that takes as much of a core as this could not have read faster. */
 const CROWD_CORES_MAX = 0.85;
 
-/** One way to send a notification to many. */
-interface Way {
-  readonly name: string;
-  readonly server: ServiceProcess;
-  readonly crowd: FrameCrowd;
-  /** Frames that each client is sent before any notification. */
-  readonly greetings: number;
-  /** Header lines of each client, beside those that every handshake has. */
-  headers(at: number): readonly string[];
-  /** Resolves when the broker has all of them. */
-  publish(count: number): Promise<void>;
-}
+const OURS = 'notify-service';
+const PLAIN_WS = 'plain ws';
+const SOCKET_IO = 'Socket.IO 4';
+const RAW = 'ceiling: framed once, raw writes';
 
 interface Round {
   readonly deliveries: number;
@@ -67,78 +45,6 @@ interface Measurement {
   readonly coalescing: number;
 }
 
-/** The next notification, as auth-service would have published it. */
-class Source {
-  #seq = 0;
-
-  next(): { readonly id: string; readonly text: string } {
-    this.#seq += 1;
-    const id = randomUUID();
-    const time = new Date().toISOString();
-    return { id, text: JSON.stringify({ ...toExampleEvent(userLogin, this.#seq), id, time }) };
-  }
-}
-
-async function createOurs({ t }: BenchContext, nats: TestNats, broker: NatsConnection): Promise<Way> {
-  const issuer = await TokenIssuer.start(t);
-  const { streams } = await jetstreamManager(broker);
-  // In memory: how fast a disk is does not matter here.
-  await streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], storage: 'memory', num_replicas: 1 });
-  const server = await startServiceProcess(t, {
-    entry: 'services/notify-service/src/server.ts',
-    env: {
-      NATS_URL: nats.url,
-      JWKS_URL: issuer.url,
-      ...ROOMY_NOTIFY_LIMITS,
-      PING_INTERVAL_SECONDS: String(QUIET_SECONDS),
-    },
-  });
-  const feedOptions = { claims: { scope: 'notifications:all' }, lifeSeconds: QUIET_SECONDS };
-  const source = new Source();
-  const js = jetstream(broker);
-  const subject = eventSubject(EXAMPLE_USER_ID, userLogin.type);
-  return {
-    name: 'notify-service',
-    server,
-    crowd: new FrameCrowd(t),
-    greetings: 1,
-    headers: (at) => [
-      'Sec-WebSocket-Protocol: infrasignal.v1',
-      `Authorization: Bearer ${issuer.token(at + 1, feedOptions)}`,
-    ],
-    publish: async (count) => {
-      const due = Array.from({ length: count }, () => source.next());
-      await Promise.all(due.map(({ id, text }) => js.publish(subject, text, { msgID: id })));
-    },
-  };
-}
-
-/** A peer reads the same from the same broker, but on a subject of its own: whoever is not measured has nothing to do. */
-async function createPeer(
-  { t }: BenchContext,
-  nats: TestNats,
-  broker: NatsConnection,
-  peer: { readonly name: string; readonly kind: 'ws' | 'raw' },
-): Promise<Way> {
-  const subject = `fan-out.${peer.kind}`;
-  const server = await startServiceProcess(t, {
-    entry: 'bench/peers/fan-out-server.ts',
-    env: { NATS_URL: nats.url, SUBJECT: subject, WAY: peer.kind },
-  });
-  const source = new Source();
-  return {
-    name: peer.name,
-    server,
-    crowd: new FrameCrowd(t),
-    greetings: 0,
-    headers: () => [],
-    publish: async (count) => {
-      for (let at = 0; at < count; at += 1) broker.publish(subject, source.next().text);
-      await broker.flush();
-    },
-  };
-}
-
 /** Sends again and again, each time when everybody has what was sent before. */
 class Sender {
   readonly #way: Way;
@@ -155,8 +61,9 @@ class Sender {
 
   static async connect(way: Way, sockets: number): Promise<Sender> {
     const sender = new Sender(way, sockets);
-    await way.crowd.connect(way.server.port, Array.from({ length: sockets }, (_, at) => way.headers(at)));
-    sender.#bytes = await way.crowd.countTo(sender.#frames);
+    const { crowd, entry, server } = way;
+    await crowd.connect(server.port, Array.from({ length: sockets }, (_, at) => way.headers(at)), entry);
+    sender.#bytes = await crowd.countTo(sender.#frames);
     return sender;
   }
 
@@ -295,6 +202,34 @@ function compare(measurements: readonly Measurement[]): Table {
   };
 }
 
+/** The figures that targets are set for. */
+const TARGETS = [
+  { row: 5, dueAtOnce: 1, beside: RAW, figure: 'one notification at a time, ÷ pre-framed raw writes', target: 0.9 },
+  { row: 5, dueAtOnce: 1, beside: SOCKET_IO, figure: 'one notification at a time, ÷ Socket.IO 4', target: 1.5 },
+  { row: 6, dueAtOnce: 10, beside: PLAIN_WS, figure: '10 due at once, ÷ a loop of ws.send', target: 5 },
+] as const;
+
+function toHeadlines(measurements: readonly Measurement[]): Headline[] {
+  return measurements.flatMap(({ sockets, dueAtOnce, rounds }) => {
+    const sides = [...rounds].map(([{ name }, own]) => [name, own] as const);
+    const byName = new Map(sides);
+    const drawn = sides.map(([name, own]) => [`${name}, deliveries/CPU s`, Math.round(median(own.map(rateOf)))]);
+    return TARGETS.filter((target) => target.dueAtOnce === dueAtOnce).map(({ row, beside, figure, target }) => {
+      const theirs = byName.get(beside);
+      const ratios = byName.get(OURS)?.map((round, at) => rateOf(round) / rateOf(theirs?.[at])) ?? [];
+      return {
+        row,
+        figure: `${sockets} sockets, ${figure}`,
+        value: median(ratios),
+        unit: 'ratio',
+        target,
+        better: 'higher',
+        sides: Object.fromEntries(drawn) as Record<string, number>,
+      };
+    });
+  });
+}
+
 function rateOf(round: Round | undefined): number {
   return round === undefined ? NaN : round.deliveries / round.cpuSeconds;
 }
@@ -314,9 +249,10 @@ async function run(context: BenchContext): Promise<BenchResult> {
   const broker = await connect({ servers: nats.url });
   t.teardown(() => broker.close());
   const ways = [
-    await createOurs(context, nats, broker),
-    await createPeer(context, nats, broker, { name: 'plain ws', kind: 'ws' }),
-    await createPeer(context, nats, broker, { name: 'ceiling: framed once, raw writes', kind: 'raw' }),
+    await createOurs(context, nats, broker, OURS),
+    await createPeer(context, nats, broker, { name: PLAIN_WS, kind: 'ws' }),
+    await createPeer(context, nats, broker, { name: SOCKET_IO, kind: 'socket.io', entry: SOCKET_IO_JOINED }),
+    await createPeer(context, nats, broker, { name: RAW, kind: 'raw' }),
   ];
   const servers: WatchedServer[] = [
     { name: 'nats-server', pid: nats.pid, hasChildren: false },
@@ -329,9 +265,10 @@ async function run(context: BenchContext): Promise<BenchResult> {
   const rounds = measurements.flatMap((measurement) => [...measurement.rounds.values()].flat());
   const { table, notes } = describeUsage(servers, rounds.map(({ usage }) => usage));
   return {
+    headlines: toHeadlines(measurements),
     tables: [tabulate(measurements), compare(measurements), table],
     conditions: {
-      processes: 'nats-server (stream in memory), the three servers, clients of each, this process, which publishes',
+      processes: 'nats-server (stream in memory), the servers, clients of each, this process, which publishes',
       sockets: sizes.join(', '),
       rounds: options.rounds ?? ROUNDS_DEFAULT,
       seconds_per_size: options.seconds ?? SECONDS_DEFAULT,
@@ -351,7 +288,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
 
 export const fanOut: BenchScenario = {
   name: 'fan-out',
-  description: 'deliveries per CPU second, single and coalesced, beside a plain ws loop and raw writes',
+  description: 'deliveries per CPU second, single and coalesced, beside a ws loop, Socket.IO and raw writes',
   options: [`--sockets (${SIZES_DEFAULT.join(' and ')}) --rounds (${ROUNDS_DEFAULT}) --seconds (${SECONDS_DEFAULT}) for each size`],
   run,
 };
