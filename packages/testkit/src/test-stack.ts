@@ -63,6 +63,9 @@ export interface TestStack {
 /** Hashes that cost next to nothing: what is tested here is not how hard they are to guess. */
 const CHEAP_HASHES = { ARGON2_MEMORY_KIB: '256', ARGON2_ITERATIONS: '1' };
 
+/** It starts beside auth-service and is ready after it, which may have to be built first on a machine that is busy. */
+const NOTIFY_READY_TIMEOUT_MS = 90_000;
+
 const SECRET_KEY = 'only for tests, and long enough: 0123456789';
 
 /**
@@ -107,6 +110,7 @@ export async function startTestStack(t: TestContext, options: TestStackOptions =
       entry: 'services/notify-service/src/server.ts',
       build,
       isKilledAtEnd: true,
+      readyTimeoutMs: NOTIFY_READY_TIMEOUT_MS,
       env: {
         DEBUG: String(isDebug),
         NATS_URL: await links.lead('notifyToBroker', nats.url),
