@@ -169,7 +169,7 @@ export function fuzzedRequests(drafts: Arbitrary<RequestDraft>): Arbitrary<RawRe
 /** The path that a request asks for, without host, query and slash at its end; null when its first line is not to be read. */
 export function pathOf(bytes: Buffer): { readonly method: string; readonly path: string } | null {
   const line = bytes.subarray(0, bytes.indexOf('\n') + 1).toString('latin1');
-  const [, method, target] = /^\r?\n?([A-Z-]+) (?:http:\/\/[^/\s]*)?(\/\S*) HTTP\/1\.[01]\r?\n$/.exec(line) ?? [];
+  const [, method, target] = /^\r?\n?([A-Z-]+) (?:http:\/\/[^/\s]*)?(\/\S*)(?: HTTP\/\d\.\d)?\r?\n$/.exec(line) ?? [];
   if (method === undefined || target === undefined) return null;
   const path = target.split(/[?#]/, 1)[0] ?? '/';
   return { method, path: path.length > 1 ? path.replace(/\/$/, '') : path };
