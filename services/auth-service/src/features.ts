@@ -191,7 +191,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
   });
   const accounts = new AccountsService({
     db,
-    guardRegistration: (applicant, create) => loginAttempts.register(applicant, create),
+    guardRegistration: (applicant, find, create) => loginAttempts.register(applicant, find, create),
     hasher,
     region,
     registrationKeys: new RegistrationKeys(secretKeys),

@@ -13,15 +13,24 @@ async function query<Row extends object>(db: Database, name: string, text: strin
   }
 }
 
+/** By text: the parts of a statement differ from caller to caller, and `pg` refuses a name that stands for another text. */
+const composedNames = new Map<string, string>();
+
+function nameOf(text: string): string {
+  const name = composedNames.get(text) ?? `composed_${composedNames.size + 1}`;
+  composedNames.set(text, name);
+  return name;
+}
+
 /**
  * Carries out a statement of the hot paths that parts from elsewhere, with values of their own, are put into: parsed and
  * planned once for each connection, though its text is put together each time.
- * @param name tells texts apart; with the name of another one it is refused by `pg`
+ * @param statement with everything that varies in its values; each text that there ever is is kept
  * @throws DrizzleQueryError, like every other statement
  */
-export function executePrepared<Row extends object>(db: Database, name: string, statement: SQL): Promise<Row[]> {
+export function executePrepared<Row extends object>(db: Database, statement: SQL): Promise<Row[]> {
   const { sql: text, params } = dialect.sqlToQuery(statement);
-  return query(db, name, text, params);
+  return query(db, nameOf(text), text, params);
 }
 
 /**

@@ -120,7 +120,7 @@ t.test('A12 at the last failure that is allowed the password is tried, after it 
 t.test('A13 a registration that fails within is given back, one that is refused is not', async (t) => {
   const register = async (error: Error | null): Promise<string> => {
     try {
-      return await attempts.register(applicant(toE164(nextNumber()), '203.0.113.20'), async () => {
+      return await attempts.register(applicant(toE164(nextNumber()), '203.0.113.20'), nobody, async () => {
         if (error !== null) throw error;
         return 'made';
       });
@@ -140,7 +140,7 @@ t.test('A13 a registration that fails within is given back, one that is refused 
 t.test('A13 of many registrations at once no more pass than may', async (t) => {
   const register = (): Promise<boolean> =>
     attempts
-      .register(applicant(toE164(nextNumber()), '203.0.113.21'), async () => true)
+      .register(applicant(toE164(nextNumber()), '203.0.113.21'), nobody, async () => true)
       .catch(() => false);
   const passed = (await Promise.all(Array.from({ length: 30 }, register))).filter(Boolean);
   t.equal(passed.length, 2);

@@ -1,6 +1,6 @@
 import { userDeleted, userRegistered, userUpdated } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
-import { executePrepared, PreparedStatement } from '../../db/prepared-statement.ts';
+import { executePrepared } from '../../db/prepared-statement.ts';
 import { outbox, sessions, users } from '../../db/schema/index.ts';
 import type { Transaction } from '../../db/transaction.ts';
 import { isUniqueViolation } from '../../db/unique-violation.ts';
@@ -30,22 +30,27 @@ export interface FirstRows {
 
 export type TakenField = 'phone_number' | 'email';
 
-/** Without an address the second condition is null, which holds for nobody. */
-const takenStatement = new PreparedStatement<
-  Pick<NewAccount, 'phoneNumberE164' | 'email'>,
-  { phoneNumberE164: string | null }
->('find_taken', sql`
-  select phone_number_e164 as "phoneNumberE164" from ${users}
-  where phone_number_e164 = ${sql.placeholder('phoneNumberE164')} or email = ${sql.placeholder('email')}`);
+/** What another account already has. */
+export interface Taken {
+  readonly field: TakenField;
+}
 
-/** Which of the two identities another account already has; null if neither. The number is named first. */
+/**
+ * Which of the two identities another account already has, as a SELECT of a {@link Taken} or nothing. The number is named
+ * first. Without an address the second condition is null, which holds for nobody.
+ */
+export function selectTaken({ phoneNumberE164, email }: Pick<NewAccount, 'phoneNumberE164' | 'email'>): SQL {
+  return sql`select case when bool_or(phone_number_e164 = ${phoneNumberE164}) then 'phone_number' else 'email' end as field
+    from ${users} where phone_number_e164 = ${phoneNumberE164} or email = ${email} having count(*) > 0`;
+}
+
+/** The same of now; null if neither. */
 export async function findTakenField(
   db: Database,
-  { phoneNumberE164, email }: Pick<NewAccount, 'phoneNumberE164' | 'email'>,
+  identity: Pick<NewAccount, 'phoneNumberE164' | 'email'>,
 ): Promise<TakenField | null> {
-  const rows = await takenStatement.rows(db, { phoneNumberE164, email });
-  if (rows.length === 0) return null;
-  return rows.some((row) => row.phoneNumberE164 === phoneNumberE164) ? 'phone_number' : 'email';
+  const { rows } = await db.execute<Taken & Record<string, unknown>>(selectTaken(identity));
+  return rows[0]?.field ?? null;
 }
 
 /**
@@ -84,8 +89,7 @@ export async function insertAccount(
     )${withKey}
     select id from account`;
   try {
-    const name = registrationKey === null ? 'insert_account' : 'insert_account_with_key';
-    const [row] = await executePrepared<{ id: string }>(db, name, statement);
+    const [row] = await executePrepared<{ id: string }>(db, statement);
     return row === undefined ? null : Number(row.id);
   } catch (error) {
     // Only the key can collide otherwise: the same one came with another number at the same moment.

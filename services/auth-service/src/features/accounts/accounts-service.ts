@@ -16,9 +16,11 @@ import {
   findProfile,
   findTakenField,
   insertAccount,
+  selectTaken,
   updateEmail,
   type FirstRows,
   type Profile,
+  type Taken,
   type TakenField,
 } from './accounts-repository.ts';
 import type { RegisterBody } from './accounts-schemas.ts';
@@ -71,12 +73,14 @@ export interface AccountsDependencies {
   readonly hasher: QueuedHasher;
   readonly region: CountryCode;
   /**
-   * Lets a registration be tried if its address may register now. A new account's statement runs `forgetFailures`.
+   * Lets a registration be tried if its address may register now, and finds with `find`, a SELECT, what is taken of it. A
+   * new account's statement runs `forgetFailures`.
    * @throws ProblemError throttled
    */
   readonly guardRegistration: (
     applicant: { phoneNumberE164: string; address: string },
-    create: (forgetFailures: ForgetFailures) => Promise<Registration>,
+    find: SQL,
+    create: (taken: Taken | null, forgetFailures: ForgetFailures) => Promise<Registration>,
   ) => Promise<Registration>;
   readonly registrationKeys: RegistrationKeys;
   /** The tokens that a session began with: the same refresh token, and an access token of now. */
@@ -130,22 +134,21 @@ export class AccountsService {
   async register(body: RegisterBody, circumstances: RegistrationCircumstances): Promise<Registration> {
     const identity = this.#check(body);
     const applicant = { phoneNumberE164: identity.phoneNumberE164, address: circumstances.address };
-    return this.#dependencies.guardRegistration(applicant, (forgetFailures) =>
-      this.#create(body, identity, { ...circumstances, forgetFailures }),
+    return this.#dependencies.guardRegistration(applicant, selectTaken(identity), (taken, forgetFailures) =>
+      this.#create(body, identity, { ...circumstances, takenField: taken?.field ?? null, forgetFailures }),
     );
   }
 
   async #create(
     body: RegisterBody,
     identity: { phoneNumberE164: string; email: string | null },
-    circumstances: RegistrationCircumstances & { forgetFailures: ForgetFailures },
+    circumstances: RegistrationCircumstances & { takenField: TakenField | null; forgetFailures: ForgetFailures },
   ): Promise<Registration> {
-    const { session, idempotencyKey, place, forgetFailures } = circumstances;
+    const { session, idempotencyKey, place, takenField, forgetFailures } = circumstances;
     const { db, registrationKeys, announceEvent } = this.#dependencies;
     const keys = idempotencyKey === null ? [] : registrationKeys.encode(idempotencyKey, body);
     const phoneNumber = body.phone_number;
     // A hash is 20 ms of a core: what cannot succeed is refused before it. The statement of the insert decides races.
-    const takenField = await findTakenField(db, identity);
     const userId =
       takenField !== null
         ? null

@@ -28,16 +28,36 @@ export async function spendUse(db: Database, key: string, budget: AddressBudget)
   await db.execute(sql`${spend(key, budget)} returning ${withoutWaitingForDisk()}`);
 }
 
-/** Takes one use if there is room for it. @returns seconds to wait for it; null: taken */
-export async function takeUse(db: Database, key: string, budget: AddressBudget): Promise<number | null> {
-  const taken = await executePrepared(db, 'take_use', sql`${spend(key, budget)}
-    where budget.spent_until <= clock_timestamp() + make_interval(secs => ${roomSeconds(budget)})
-    returning ${withoutWaitingForDisk()}`);
-  if (taken.length === 1) return null;
+/** What came of asking for a use. */
+export interface Use<Found> {
+  /** Seconds to wait for it; null: taken. */
+  readonly waitSeconds: number | null;
+  readonly found: Found | null;
+}
+
+/**
+ * Takes one use if there is room for it and finds what it is about, in one statement.
+ * @param find a SELECT of at most one row, whose columns are handed back as JSON
+ */
+export async function takeUse<Found extends object>(
+  db: Database,
+  key: string,
+  budget: AddressBudget,
+  find: SQL,
+): Promise<Use<Found>> {
+  const [row] = await executePrepared<{ isTaken: boolean; found: Found | null }>(db, sql`
+    with taken as (
+      ${spend(key, budget)}
+      where budget.spent_until <= clock_timestamp() + make_interval(secs => ${roomSeconds(budget)})
+      returning 1
+    )
+    select exists (select 1 from taken) as "isTaken", (select to_json(found) from (${find}) as found) as found,
+      ${withoutWaitingForDisk()}`);
+  if (row?.isTaken === true) return { waitSeconds: null, found: row.found };
   const { rows } = await db.execute<{ waitSeconds: number | null }>(
     sql`select ${budgetWait(key, budget)} as "waitSeconds"`,
   );
-  return rows[0]?.waitSeconds ?? 0;
+  return { waitSeconds: rows[0]?.waitSeconds ?? 0, found: null };
 }
 
 /** Gives back a use that came to nothing. */

@@ -170,21 +170,23 @@ export class LoginAttempts {
   /**
    * Lets an address register once more. What fails within is given back, what is refused is not: a refusal tells which
    * numbers have an account.
-   * @param create gets what the new account's statement must run
+   * @param find a SELECT of at most one row; part of the statement that counts
+   * @param create gets that row as JSON, or null, and what the new account's statement must run
    * @throws ProblemError throttled with `Retry-After`, and whatever `create` throws
    */
-  async register<Result>(
+  async register<Found extends object, Result>(
     { phoneNumberE164, address }: Pick<LoginApplicant, 'phoneNumberE164' | 'address'>,
-    create: (forgetting: Forgetting) => Promise<Result>,
+    find: SQL,
+    create: (found: Found | null, forgetting: Forgetting) => Promise<Result>,
   ): Promise<Result> {
     const { db, limits } = this.#dependencies;
     const budget = limits.registrationsPerAddress;
     const key = this.#keys.address('registration', address);
-    const waitSeconds = await takeUse(db, key, budget);
+    const { waitSeconds, found } = await takeUse<Found>(db, key, budget, find);
     if (waitSeconds !== null) throw throttled(waitSeconds);
     try {
       // Whoever guessed at the number before it had an account did not guess at this one.
-      return await create((when) => clearAccount(this.#keys.account(phoneNumberE164), when));
+      return await create(found, (when) => clearAccount(this.#keys.account(phoneNumberE164), when));
     } catch (error) {
       const isRefusal = error instanceof ProblemError && error.definition.status < 500;
       if (!isRefusal) await this.#giveBack(returnUse(db, key, budget));

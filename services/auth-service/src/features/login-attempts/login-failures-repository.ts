@@ -101,7 +101,7 @@ export async function reserveLogin<Found extends object>(
   const isOfDevice = sql`exists (select 1 from ${users}
     where phone_number_e164 = ${phoneNumberE164} and id = any(${sql.param(device?.userIds ?? [])}::bigint[]))`;
   type Row = { reservation: Reservation; hasFound: boolean } & Found;
-  const [row] = await executePrepared<Row>(db, 'reserve_login', sql`
+  const [row] = await executePrepared<Row>(db, sql`
     with source as (
       select case when ${isOfDevice} then ${device?.key ?? STRANGERS}::text else ${STRANGERS}::text end as key
     ), budget as (

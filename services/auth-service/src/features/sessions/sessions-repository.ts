@@ -43,7 +43,7 @@ export async function insertLogin(
   candidate: LoginCandidate,
   { session, renewedHash, forgetFailures }: NewLogin,
 ): Promise<boolean> {
-  const rows = await executePrepared(db, 'insert_login', sql`
+  const rows = await executePrepared(db, sql`
     with account as (
       update ${users} set event_seq = event_seq + 1, last_login_at = now(),
         password_hash = coalesce(${renewedHash}, password_hash)
