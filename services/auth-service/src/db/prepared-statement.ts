@@ -13,7 +13,7 @@ async function query<Row extends object>(db: Database, name: string, text: strin
   }
 }
 
-/** By text: the parts of a statement differ from caller to caller, and `pg` refuses a name that stands for another text. */
+/** By text: the parts of a statement differ by caller, and `pg` refuses a name that stands for another text already. */
 const composedNames = new Map<string, string>();
 
 function nameOf(text: string): string {

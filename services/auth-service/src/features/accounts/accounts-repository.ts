@@ -40,7 +40,8 @@ export interface Taken {
  * first. Without an address the second condition is null, which holds for nobody.
  */
 export function selectTaken({ phoneNumberE164, email }: Pick<NewAccount, 'phoneNumberE164' | 'email'>): SQL {
-  return sql`select case when bool_or(phone_number_e164 = ${phoneNumberE164}) then 'phone_number' else 'email' end as field
+  const isNumber = sql`bool_or(phone_number_e164 = ${phoneNumberE164})`;
+  return sql`select case when ${isNumber} then 'phone_number' else 'email' end as field
     from ${users} where phone_number_e164 = ${phoneNumberE164} or email = ${email} having count(*) > 0`;
 }
 

@@ -179,7 +179,7 @@ export class AccountsService {
     return hasher.at(place).hash(password);
   }
 
-  /** The profile of whom a request was just let in for. @throws ProblemError invalid_token for a service, which has none */
+  /** The profile of whom a request was let in for. @throws ProblemError invalid_token for a service, which has none */
   toProfile({ userId, phoneNumber, phoneNumberE164, email, createdAt, lastLoginAt }: HeldProfile): Profile {
     if (phoneNumberE164 === null) throw noAccount();
     return { userId, phoneNumber, phoneNumberE164, email, createdAt, lastLoginAt };
