@@ -1,5 +1,19 @@
-import { ACCESS_TOKEN_TTL_SECONDS_MAX, EVENTS_STREAM, eventSubject, toExampleEvent, userLogin } from '@infrasignal/shared';
-import { ROOMY_NOTIFY_LIMITS, scrape, startServiceProcess, startTestNats, TokenIssuer, waitFor, type ServiceProcess } from '@infrasignal/testkit';
+import {
+  ACCESS_TOKEN_TTL_SECONDS_MAX,
+  EVENTS_STREAM,
+  eventSubject,
+  toExampleEvent,
+  userLogin,
+} from '@infrasignal/shared';
+import {
+  ROOMY_NOTIFY_LIMITS,
+  scrape,
+  startServiceProcess,
+  startTestNats,
+  TokenIssuer,
+  waitFor,
+  type ServiceProcess,
+} from '@infrasignal/testkit';
 import { jetstream, jetstreamManager, type JetStreamClient } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { randomUUID } from 'node:crypto';
@@ -45,10 +59,10 @@ export class NotifyPlace {
   readonly #seqs = new Map<number, number>();
   #turn = 0;
 
-  private constructor(name: string, nodes: readonly NotifyNode[], servers: readonly WatchedServer[], js: JetStreamClient) {
-    this.name = name;
-    this.nodes = nodes;
-    this.servers = servers;
+  private constructor(parts: Pick<NotifyPlace, 'name' | 'nodes' | 'servers'>, js: JetStreamClient) {
+    this.name = parts.name;
+    this.nodes = parts.nodes;
+    this.servers = parts.servers;
     this.#js = js;
   }
 
@@ -65,7 +79,8 @@ export class NotifyPlace {
     const nodes: NotifyNode[] = [];
     for (const [at, sockets] of socketsOfNodes.entries()) {
       const nodeName = socketsOfNodes.length === 1 ? name : `${name}, node ${at + 1}`;
-      nodes.push(await startNode(context, nodeName, { natsUrl: nats.url, issuer, sockets, firstUserId: 1 + at * 100_000 }));
+      const firstUserId = 1 + at * 100_000;
+      nodes.push(await startNode(context, nodeName, { natsUrl: nats.url, issuer, sockets, firstUserId }));
       progress(`${nodeName}: ${sockets} sockets`);
     }
     const servers: WatchedServer[] = [
@@ -73,7 +88,7 @@ export class NotifyPlace {
       ...nodes.map((node) => ({ name: node.name, pid: node.server.pid, hasChildren: false })),
       ...nodes.map((node) => ({ name: `clients (${node.name})`, pid: node.crowd.pid, hasChildren: false })),
     ];
-    return new NotifyPlace(name, nodes, servers, jetstream(broker));
+    return new NotifyPlace({ name, nodes, servers }, jetstream(broker));
   }
 
   /** Events at a steady rate, of that node's users in turn, or of nobody who is here. @returns how many */
@@ -106,7 +121,8 @@ export class NotifyPlace {
     };
     await Promise.all(Array.from({ length: IN_FLIGHT_MAX }, work));
     const isRead = async (): Promise<boolean> => (await countRead(node)) >= before + count;
-    await waitFor(isRead, { timeoutMs: READ_TIMEOUT_MS, intervalMs: 50, description: 'the node to have read everything' });
+    const description = 'the node to have read everything';
+    await waitFor(isRead, { timeoutMs: READ_TIMEOUT_MS, intervalMs: 50, description });
   }
 
   #publish(node: NotifyNode | null): Promise<unknown> {

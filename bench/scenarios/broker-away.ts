@@ -56,7 +56,8 @@ async function countWaiting({ bench }: Scene): Promise<number> {
 
 /** The broker that the published events are known to be on. */
 async function readBrokerIdentity({ bench }: Scene): Promise<string> {
-  const rows = await bench.stack.database.query<{ identity: string }>('select broker_identity as identity from outbox_relay');
+  const { database } = bench.stack;
+  const rows = await database.query<{ identity: string }>('select broker_identity as identity from outbox_relay');
   return rows[0]?.identity ?? '';
 }
 
@@ -65,7 +66,7 @@ async function bringBrokerTo(state: BrokerState, { bench }: Scene): Promise<void
   if (state === 'frozen') await bench.stack.nats.kill('SIGSTOP');
 }
 
-/** A broker that was away is sent the events of the last minutes again: that is over when it is known by its new name. */
+/** A broker that was away is sent the events of the last minutes again, until it is known by its new name. */
 async function bringBrokerBack(state: BrokerState, scene: Scene): Promise<void> {
   const { nats, notify } = scene.bench.stack;
   const identity = await readBrokerIdentity(scene);
@@ -116,17 +117,17 @@ function latenciesOf(periods: readonly Period[], ...states: readonly BrokerState
 /** CPU milliseconds of a server for one registration, in each period: what a busy machine does not change much. */
 function cpuMsOf(periods: readonly Period[], state: BrokerState, server: string): number {
   const own = periods.filter((period) => period.state === state);
-  return median(own.map(({ usage, latenciesMs }) => ((usage.cpuSeconds.get(server) ?? NaN) * 1_000) / latenciesMs.length));
+  const costOf = ({ usage, latenciesMs }: Period): number =>
+    ((usage.cpuSeconds.get(server) ?? NaN) * 1_000) / latenciesMs.length;
+  return median(own.map(costOf));
 }
 
 function tabulateCosts(periods: readonly Period[]): Table {
+  const servers = ['auth-service', 'PostgreSQL', 'notify-service'];
   return {
     title: 'CPU milliseconds for one registration, by how the broker is',
-    columns: [{ name: 'broker' }, ...['auth-service', 'PostgreSQL', 'notify-service'].map((name) => ({ name, digits: 2 }))],
-    rows: STATES.map((state): Cell[] => [
-      state,
-      ...['auth-service', 'PostgreSQL', 'notify-service'].map((server) => cpuMsOf(periods, state, server)),
-    ]),
+    columns: [{ name: 'broker' }, ...servers.map((name) => ({ name, digits: 2 }))],
+    rows: STATES.map((state): Cell[] => [state, ...servers.map((server) => cpuMsOf(periods, state, server))]),
   };
 }
 
@@ -224,6 +225,9 @@ async function run(context: BenchContext): Promise<BenchResult> {
 export const brokerAway: BenchScenario = {
   name: 'broker-away',
   description: 'registrations while the broker is away, and frozen, beside those while it is there',
-  options: [`--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}) --rate (${RATE_DEFAULT}) --hashes (production)`],
+  options: [
+    `--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}) --rate (${RATE_DEFAULT})`,
+    '--hashes (production)',
+  ],
   run,
 };

@@ -58,7 +58,7 @@ interface EventRow extends Record<string, unknown> {
 async function setScene(context: BenchContext, socketCount: number): Promise<Scene> {
   const { t, options, progress } = context;
   const { isThroughGateway } = options;
-  // No hash lies between a commit and its frame; a hundred logins a second with those of production fill more than a core.
+  // No hash lies between a commit and its frame; those of a hundred logins a second fill more than a core.
   const bench = await startBenchStack(context, { hashes: 'cheap', isThroughGateway });
   const ledger = new Ledger();
   const api = new AccountApi({ urls: bench.authUrls, ledger });

@@ -61,7 +61,11 @@ function readDescriptorsMax(): number {
 }
 
 /** One period: something happens in one place, and each of its nodes is told apart by what that was to it. */
-async function measure(place: NotifyPlace, seconds: number, act: () => Promise<number>, kindOf: (node: NotifyNode) => Kind) {
+async function measure(
+  place: NotifyPlace,
+  act: () => Promise<number>,
+  kindOf: (node: NotifyNode) => Kind,
+): Promise<Period[]> {
   const stopWatch = watchServers(place.servers);
   const events = await act();
   const usage = stopWatch();
@@ -69,7 +73,10 @@ async function measure(place: NotifyPlace, seconds: number, act: () => Promise<n
 }
 
 /** Everything once: first what happens at a steady rate, then what comes as fast as it goes. */
-async function measureRound({ few, many, pair }: Places, { ratePerSecond, periodSeconds }: Omit<Plan, 'rounds'>): Promise<Period[]> {
+async function measureRound(
+  { few, many, pair }: Places,
+  { ratePerSecond, periodSeconds }: Omit<Plan, 'rounds'>,
+): Promise<Period[]> {
   const periods: Period[] = [];
   for (const place of [few, many, pair]) {
     const [first] = place.nodes;
@@ -77,12 +84,12 @@ async function measureRound({ few, many, pair }: Places, { ratePerSecond, period
     const idle = async (): Promise<number> => (await sleep(periodSeconds * 1_000), 0);
     const own = (): Promise<number> => place.publishSteadily(first, ratePerSecond, periodSeconds);
     const foreign = (): Promise<number> => place.publishSteadily(null, ratePerSecond, periodSeconds);
-    periods.push(...(await measure(place, periodSeconds, idle, () => 'idle')));
+    periods.push(...(await measure(place, idle, () => 'idle')));
     // What is one node's own is foreign to the other.
-    periods.push(...(await measure(place, periodSeconds, own, (node) => (node === first ? 'own' : 'foreign'))));
-    periods.push(...(await measure(place, periodSeconds, foreign, () => 'foreign')));
+    periods.push(...(await measure(place, own, (node) => (node === first ? 'own' : 'foreign'))));
+    periods.push(...(await measure(place, foreign, () => 'foreign')));
     const flood = (): Promise<number> => place.floodWithForeign(first, FLOOD_EVENTS).then(() => FLOOD_EVENTS);
-    periods.push(...(await measure(place, periodSeconds, flood, () => 'flood')));
+    periods.push(...(await measure(place, flood, () => 'flood')));
   }
   return periods;
 }
@@ -149,8 +156,10 @@ function tabulateSaturation(figures: Figures, places: readonly NotifyPlace[]): T
     const periods = figures.of(node, 'flood');
     const cores = periods.map(({ usage }) => cpuSecondsOf(node, usage) / usage.seconds);
     const perSecond = periods.map(({ events, usage }) => events / usage.seconds);
-    const broker = periods.map(({ events, usage }) => ((usage.cpuSeconds.get(`nats-server (${name})`) ?? NaN) / events) * 1e6);
-    return [[node.name, 1e6 / median(costs), spread(costs), median(costs), median(perSecond), median(cores), median(broker)]];
+    const broker = `nats-server (${name})`;
+    const brokerCosts = periods.map(({ events, usage }) => ((usage.cpuSeconds.get(broker) ?? NaN) / events) * 1e6);
+    const cost = median(costs);
+    return [[node.name, 1e6 / cost, spread(costs), cost, median(perSecond), median(cores), median(brokerCosts)]];
   });
   return {
     title: `Foreign events as fast as they come, ${FLOOD_EVENTS} at a time`,
@@ -190,18 +199,21 @@ function toHeadlines(figures: Figures, { few, many, pair }: Places): Headline[] 
   const [one, full, ofTwo] = [few.nodes[0], many.nodes[0], pair.nodes[0]];
   if (one === undefined || full === undefined || ofTwo === undefined) return [];
   const base = figures.eventCost(one, 'own');
-  const compare = (figure: string, node: NotifyNode, name: string): Headline => ({
+  const compare = (what: string, node: NotifyNode, where: string): Headline => ({
     row: 12,
-    figure,
+    figure: `cost per own event, ${what}`,
     value: figures.eventCost(node, 'own') / base,
     unit: 'ratio',
     target: COST_GROWTH_MAX,
     better: 'lower',
-    sides: { [`${one.sockets} sockets, one node, CPU µs`]: base, [name]: figures.eventCost(node, 'own') },
+    sides: {
+      [`${one.sockets} sockets on the only node, CPU µs`]: base,
+      [`${node.sockets} sockets on ${where}, CPU µs`]: figures.eventCost(node, 'own'),
+    },
   });
   return [
-    compare(`cost per own event, ${full.sockets} sockets ÷ ${one.sockets}`, full, `${full.sockets} sockets, one node, CPU µs`),
-    compare('cost per own event, two nodes ÷ one', ofTwo, `${ofTwo.sockets} sockets, one of two nodes, CPU µs`),
+    compare(`${full.sockets} sockets ÷ ${one.sockets}`, full, 'the only node'),
+    compare('two nodes ÷ one', ofTwo, 'one of two nodes'),
   ];
 }
 
@@ -226,13 +238,17 @@ async function run(context: BenchContext): Promise<BenchResult> {
   for (let round = 1; round <= rounds; round += 1) {
     periods.push(...(await measureRound(places, plan)));
     const figures = new Figures(periods);
-    const costs = nodes.map((node) => `${node.name} ${figures.eventCost(node, 'own').toFixed(1)}/${figures.eventCost(node, 'foreign').toFixed(1)}`);
+    const costs = nodes.map((node) => {
+      const [own, foreign] = (['own', 'foreign'] as const).map((kind) => figures.eventCost(node, kind).toFixed(1));
+      return `${node.name} ${own}/${foreign}`;
+    });
     progress(`round ${round} of ${rounds}: own/foreign µs so far: ${costs.join(', ')}`);
   }
   const figures = new Figures(periods);
-  const usages = [few, many, pair].map((place) =>
-    describeUsage(place.servers, [...new Set(periods.filter(({ node }) => place.nodes.includes(node)).map(({ usage }) => usage))]),
-  );
+  const usages = [few, many, pair].map(({ nodes: own, servers }) => {
+    const ofThese = periods.filter(({ node }) => own.includes(node)).map(({ usage }) => usage);
+    return describeUsage(servers, [...new Set(ofThese)]);
+  });
   const [one] = few.nodes;
   return {
     headlines: toHeadlines(figures, places),
@@ -243,7 +259,8 @@ async function run(context: BenchContext): Promise<BenchResult> {
       ...usages.map(({ table }) => table),
     ],
     conditions: {
-      processes: 'three brokers (streams in memory), notify-service × 1, × 1 and × 2, their clients, this process, which publishes',
+      processes:
+        'three brokers (streams in memory), notify-service × 1, × 1 and × 2, their clients, this process, which publishes',
       events_per_second: ratePerSecond,
       seconds_of_each_period: plan.periodSeconds,
       rounds,
@@ -255,7 +272,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
       'Each socket is of a user of its own, and each event of one user. “own”: the user has a socket on this node; ' +
         '“foreign”: on none of this node’s.',
       ...((many.nodes[0]?.sockets ?? 0) < (options.sockets ?? SOCKETS_MANY_DEFAULT)
-        ? [`This machine lets a process open ${readDescriptorsMax()} files: hence no more than ${many.nodes[0]?.sockets} sockets on a node.`]
+        ? [`A process may open ${readDescriptorsMax()} files here: hence no more than ${many.nodes[0]?.sockets} sockets on a node.`]
         : []),
     ],
     problems: [],

@@ -51,7 +51,7 @@ interface Side {
   readonly tokens: string[][];
 }
 
-/** What SQL writes in place of a million registrations; each session is of a user that is there, so nothing checks it. */
+/** What SQL writes in place of a million registrations. Each session is of a user that is there, so nothing checks it. */
 async function fillDatabase({ bench, users }: Side): Promise<void> {
   const { database } = bench.stack;
   await database.query(`
@@ -60,7 +60,8 @@ async function fillDatabase({ bench, users }: Side): Promise<void> {
     select '+33610' || lpad(at::text, 6, '0'), '0610' || lpad(at::text, 6, '0'), sample.password_hash, now()
     from generate_series(0, ${users - 1}) as at, (select password_hash from users limit 1) as sample;
     insert into sessions (id, user_id, idle_expires_at, expires_at, user_agent, address_prefix)
-    select gen_random_uuid(), id, now() + interval '7 days', now() + interval '30 days', 'bench', '192.0.2.0' from users;
+    select gen_random_uuid(), id, now() + interval '7 days', now() + interval '30 days', 'bench', '192.0.2.0'
+    from users;
     set session_replication_role = default`);
   await database.query('vacuum analyze');
   await database.query('checkpoint');
@@ -131,7 +132,8 @@ async function switchToProductionHashes({ t }: BenchContext, side: Side): Promis
   side.servers[at] = { name: side.servers[at]?.name ?? '', pid: auth.pid, hasChildren: false };
 }
 
-async function measureKind({ t, progress }: BenchContext, sides: readonly Side[], kind: Kind, plan: Plan): Promise<void> {
+async function measureKind(context: BenchContext, sides: readonly Side[], kind: Kind, plan: Plan): Promise<void> {
+  const { t, progress } = context;
   for (const side of sides) {
     // Anew for each kind: the service hangs up on those who say nothing for a minute.
     for (const { connection } of side.clients) connection.close();
@@ -223,7 +225,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
     if (kind === 'login, production hash') for (const side of sides) await switchToProductionHashes(context, side);
     await measureKind(context, sides, kind, plan);
   }
-  const notes = sides.flatMap(({ servers, rounds: own }) => describeUsage(servers, own.map(({ usage }) => usage)).notes);
+  const notes = sides.flatMap((side) => describeUsage(side.servers, side.rounds.map(({ usage }) => usage)).notes);
   const sizes = await Promise.all(sides.map(readSizes));
   return {
     headlines: KINDS.map((kind) => toHeadline(sides, kind)),
@@ -248,6 +250,9 @@ async function run(context: BenchContext): Promise<BenchResult> {
 export const growthUsers: BenchScenario = {
   name: 'growth-users',
   description: 'what a login and a refresh cost with 1,000 users and with 1,000,000',
-  options: [`--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}) --concurrency (${CONCURRENCY_DEFAULT})`],
+  options: [
+    `--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT})`,
+    `--concurrency (${CONCURRENCY_DEFAULT})`,
+  ],
   run,
 };

@@ -116,7 +116,8 @@ async function post<Answer>({ bare }: Scene, path: string, body: object): Promis
 async function measureBare(scene: Scene, rows: number): Promise<Drain> {
   const { state } = await scene.manager.streams.info(EVENTS_STREAM_NAME);
   const fromSequence = state.last_seq - rows + 1;
-  const { loaded } = await post<{ loaded: number }>(scene, '/load', { stream: EVENTS_STREAM_NAME, fromSequence, count: rows });
+  const wanted = { stream: EVENTS_STREAM_NAME, fromSequence, count: rows };
+  const { loaded } = await post<{ loaded: number }>(scene, '/load', wanted);
   if (loaded !== rows) throw new Error(`${rows} messages were to be published, but ${loaded} could be read`);
   const stopWatch = watchServers(scene.servers);
   const { seconds } = await post<{ seconds: number }>(scene, '/publish', { inFlightMax: IN_FLIGHT_MAX });
@@ -149,7 +150,8 @@ const rateOf = ({ rows, seconds }: Drain): number => rows / seconds;
 const ratioOf = ({ relay, bare }: Round): number => rateOf(relay) / rateOf(bare);
 
 function tabulate(rounds: readonly Round[], atOnce: Round): Table {
-  const cpuUs = ({ usage, rows }: Drain, server: string): number => ((usage.cpuSeconds.get(server) ?? NaN) / rows) * 1e6;
+  const cpuUs = ({ usage, rows }: Drain, server: string): number =>
+    ((usage.cpuSeconds.get(server) ?? NaN) / rows) * 1e6;
   const row = (name: string, server: string, drains: readonly Drain[]): Cell[] => {
     const rates = drains.map(rateOf);
     const cpu = (of: string): number => median(drains.map((drain) => cpuUs(drain, of)));
@@ -220,7 +222,12 @@ async function run(context: BenchContext): Promise<BenchResult> {
         sides: { 'bare pipelined publish, events/s': sides('bare'), 'relay, events/s': sides('relay') },
       },
     ],
-    tables: [tabulate(rounds, atOnce), tabulateRatios(rounds, atOnce), usage.table, ...(scene.profiler?.tabulate() ?? [])],
+    tables: [
+      tabulate(rounds, atOnce),
+      tabulateRatios(rounds, atOnce),
+      usage.table,
+      ...(scene.profiler?.tabulate() ?? []),
+    ],
     conditions: {
       ...scene.bench.conditions,
       rounds_of_each_side: roundCount,

@@ -130,7 +130,10 @@ function tabulateSetups(setups: readonly Setup[]): Table {
     columns: [
       { name: 'users' },
       ...['seconds', 'and to end them'].map((name) => ({ name, digits: 3 })),
-      ...['µs each', 'node CPU µs', 'nats-server CPU µs', 'node KiB each', 'nats-server KiB each'].map((name) => ({ name, digits: 2 })),
+      ...['µs each', 'node CPU µs', 'nats-server CPU µs', 'node KiB each', 'nats-server KiB each'].map((name) => ({
+        name,
+        digits: 2,
+      })),
     ],
     rows: setups.map((setup): Cell[] => [
       setup.interests, setup.seconds, setup.endSeconds, perInterest(setup.seconds, setup),
@@ -194,6 +197,9 @@ async function run(context: BenchContext): Promise<BenchResult> {
 export const userInterest: BenchScenario = {
   name: 'user-interest',
   description: 'what it would cost at the broker to send nodes only what their users are to see',
-  options: [`--rounds (${ROUNDS_DEFAULT}) --seconds (${SECONDS_DEFAULT}, all periods together) --rate (${RATE_DEFAULT}) events a second`],
+  options: [
+    `--rounds (${ROUNDS_DEFAULT}) --seconds (${SECONDS_DEFAULT}, all periods together)`,
+    `--rate (${RATE_DEFAULT}) events a second`,
+  ],
   run,
 };

@@ -222,7 +222,8 @@ export class OutboxRelay {
       this.#retryMs = RETRY_MIN_MS;
       return !isFull;
     }
-    this.#options.log.warn({ err: failures[0]?.error, count: failures.length }, 'outbox relay: not stored, will be tried again');
+    const failed = { err: failures[0]?.error, count: failures.length };
+    this.#options.log.warn(failed, 'outbox relay: not stored, will be tried again');
     if (stored.length > 0) {
       for (const { row } of failures) this.#held.hold(row.userId);
     } else {
