@@ -150,14 +150,16 @@ async function setScene(context: BenchContext, sockets: number): Promise<Scene> 
   };
 }
 
-async function cutOnce({ proxies, crowd, servers }: Scene): Promise<Round> {
+async function cutOnce({ proxies, crowd, servers, source }: Scene): Promise<Round> {
   await crowd.forget();
   await sleep(CALM_MS);
   const stopWatch = watchServers(servers);
   const cutAt = nowMs();
   await Promise.all(proxies.map((proxy) => proxy.cut()));
   await sleep(Math.max(0, cutAt + CUT_MS - nowMs()));
-  const away = await crowd.countAway();
+  // On a machine that is far too busy the clients hear of it later than that; nobody may be left who did not.
+  const total = source.newestSeqs.length;
+  await waitFor(async () => (await crowd.countAway()) === total, { description: 'everybody to be cut off' });
   await Promise.all(proxies.map((proxy) => proxy.mend()));
   const mendedAt = nowMs();
   await waitFor(async () => (await crowd.countAway()) === 0, {
@@ -167,7 +169,6 @@ async function cutOnce({ proxies, crowd, servers }: Scene): Promise<Round> {
   });
   const usage = stopWatch();
   const state = await crowd.look();
-  if (away !== state.wholeAtMs.length) throw new Error(`only ${away} of ${state.wholeAtMs.length} were cut off`);
   const timesSince = (from: number): number[] => state.wholeAtMs.map((at) => (at ?? NaN) - from);
   return { wholeMs: timesSince(mendedAt), sinceCutMs: timesSince(cutAt), state, usage };
 }
