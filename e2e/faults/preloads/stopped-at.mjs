@@ -33,7 +33,8 @@ const isOfLock = (client) => client.connectionParameters.application_name === 'i
 
 const { query, on } = Client.prototype;
 Client.prototype.query = function (...args) {
-  const [text, , answer] = args;
+  const [statement, , answer] = args;
+  const text = typeof statement === 'string' ? statement : statement?.text; // with a name: prepared
   if (typeof text !== 'string') return query.apply(this, args);
   if (isMark(text)) stopAt('before-mark');
   if (isSelect(text) && typeof answer === 'function') {

@@ -10,8 +10,11 @@ import { CONTROL_PATIENCE_MS, type Scenario, type ScenarioContext } from '../sce
 /** The statements that write a change with its event, as they pass on the wire: once prepared, only their names do. */
 const WRITE_STATEMENTS = ['insert into "outbox"', 'insert_login', 'insert_account'];
 
-/** The statement that notes what the broker acknowledged. */
-const MARK_STATEMENT = 'update outbox set published_at';
+/** The statement that notes what the broker acknowledged, prepared as well. */
+const MARK_STATEMENTS = ['update outbox set published_at', 'mark_published'];
+
+const carriesOneOf = (chunk: Buffer, statements: readonly string[]): boolean =>
+  statements.some((statement) => chunk.includes(statement));
 
 /** More than the relay's batch of 500 rows, so that there are two marks. */
 const BACKLOG_ROWS = 600;
@@ -57,9 +60,7 @@ async function killAfterCommit(scene: Scene): Promise<void> {
   const before = await countUsersEvents(run);
   const [account] = run.accounts;
   if (account === undefined) throw new Error('nobody is there to log in');
-  proxy.setRule((chunk) =>
-    WRITE_STATEMENTS.some((statement) => chunk.includes(statement)) ? 'swallow-answers' : 'forward',
-  );
+  proxy.setRule((chunk) => (carriesOneOf(chunk, WRITE_STATEMENTS) ? 'swallow-answers' : 'forward'));
   const asked = [run.api.logIn(account.phoneNumber, PASSWORD), run.api.register(run.nextPhoneNumber(), PASSWORD)];
   await waitFor(async () => (await countUsersEvents(run)) === before + 2, { description: 'both changes to be committed' });
   await killAuth(scene);
@@ -73,7 +74,7 @@ async function killAfterPublish(scene: Scene): Promise<void> {
   const { run, proxy } = scene;
   const before = await countMessages(run);
   const accounts = run.accounts.slice(0, 5);
-  proxy.setRule((chunk) => (chunk.includes(MARK_STATEMENT) ? 'hold' : 'forward'));
+  proxy.setRule((chunk) => (carriesOneOf(chunk, MARK_STATEMENTS) ? 'hold' : 'forward'));
   await Promise.all(accounts.map(({ phoneNumber }) => run.api.logIn(phoneNumber, PASSWORD)));
   await waitFor(async () => (await countMessages(run)) >= before + 1, { description: 'an event to be in the stream' });
   await killAuth(scene);
@@ -90,7 +91,7 @@ async function killBetweenMarks(scene: Scene): Promise<void> {
   }
   let marks = 0;
   proxy.setRule((chunk) => {
-    if (!chunk.includes(MARK_STATEMENT)) return 'forward';
+    if (!carriesOneOf(chunk, MARK_STATEMENTS)) return 'forward';
     marks += 1;
     return marks === 1 ? 'forward' : 'hold';
   });
