@@ -151,9 +151,10 @@ export const settings = {
   }),
   handshakesPerSecondMax: integer('HANDSHAKES_PER_SECOND_MAX', {
     description:
-      'Handshakes in a second, and at once, that this node looks at; the others get 503. Smaller makes a return after ' +
-      'a restart last longer; larger delays notifications of those who are connected during one.',
-    fallback: 500,
+      'Handshakes in a second, and at once, that this node looks at; the others get 503, which costs the node more than ' +
+      'letting in a client with a ticket. Smaller makes a return after a restart or a cut last longer; larger delays ' +
+      'notifications of those who are connected during one, up to `EVENT_LOOP_DELAY_MS_MAX`.',
+    fallback: 4_000,
     min: 1,
     max: 1_000_000,
   }),
