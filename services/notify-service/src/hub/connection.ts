@@ -118,6 +118,13 @@ export class Connection {
     };
   }
 
+  /** It has its user's events up to this `seq`; on the feed of everything there is no such place. */
+  advance(seq: number): void {
+    if (this.audience.kind === 'everything') return;
+    this.lastSeq = seq;
+    this.skippedSeqs = 0;
+  }
+
   /** Puts a frame behind what is due. */
   enqueue(frame: Frame): void {
     // One frame is the usual case. An array that is made to grow takes 150 bytes for it.

@@ -7,6 +7,7 @@ import { ConnectionTimers, type ConnectionTimersOptions } from './connection-tim
 import { FeedFanOut, type FeedBatch } from './feed-fan-out.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
 import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
+import { placeInLog } from './place-in-log.ts';
 import type { Clock, Frame, HubEvent, HubTimings, Schedule } from './ports.ts';
 import { RevokedSessions } from './revoked-sessions.ts';
 import { SendLoop, type UnsentBytes } from './send-loop.ts';
@@ -360,26 +361,13 @@ export class Hub {
     else this.close(connection, closeCodes.slow);
   }
 
-  /** Decides by the user's own counter: seen before, next, or after a hole. */
   #isNext(connection: Connection, event: HubEvent): boolean {
     if (event.userId === null) return this.#isNextBroadcast(connection, event);
-    const { seq, position, userId } = event;
-    const { lastSeq, replayedSeqs, seenThrough } = connection;
-    const isFeed = connection.audience.kind === 'everything';
-    const seenSeq = isFeed ? replayedSeqs?.get(userId) : lastSeq;
-    if (seq <= (seenSeq ?? 0) || (isFeed && position.sequence <= seenThrough)) {
-      this.stats.repeatedDeliveries += 1;
-      return false;
-    }
-    if (isFeed) return true;
-    const isHole = lastSeq !== null && seq > lastSeq + 1 + (connection.skippedSeqs ?? 0);
-    if (isHole && connection.isResumable) {
-      this.close(connection, closeCodes.resync);
-      return false;
-    }
-    connection.lastSeq = seq;
-    connection.skippedSeqs = 0;
-    return true;
+    const place = placeInLog(connection, event, event.userId);
+    if (place === 'repeated') this.stats.repeatedDeliveries += 1;
+    else if (place === 'after_a_hole' && connection.isResumable) this.close(connection, closeCodes.resync);
+    else connection.advance(event.seq);
+    return place !== 'repeated' && connection.isOpen;
   }
 
   /** Holes are seen where the log is read, but for who came with more than a node that knew of none. */
