@@ -9,7 +9,7 @@ import type { Cell, Table } from '../table.ts';
 const SOCKETS_FEW = 1_000;
 const SOCKETS_MANY_DEFAULT = 20_000;
 const ROUNDS_DEFAULT = 5;
-const SECONDS_DEFAULT = 60;
+const SECONDS_DEFAULT = 90;
 const RATE_DEFAULT = 2_000;
 
 /** Descriptors of a process that are no sockets of clients: its files, its port, the broker. */
@@ -105,9 +105,11 @@ class Figures {
     return this.#periods.filter((period) => period.node === node && period.kind === kind);
   }
 
-  /** Cores that a node takes while nothing happens. */
+  /** Cores that a node takes while nothing happens: over all rounds, for it is near the kernel's steps of 10 ms. */
   idleCores(node: NotifyNode): number {
-    return median(this.of(node, 'idle').map(({ usage }) => cpuSecondsOf(node, usage) / usage.seconds));
+    const usages = this.of(node, 'idle').map(({ usage }) => usage);
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    return sum(usages.map((usage) => cpuSecondsOf(node, usage))) / sum(usages.map(({ seconds }) => seconds));
   }
 
   /** CPU microseconds of the node for one event, in each round, beyond what it takes while nothing happens. */
