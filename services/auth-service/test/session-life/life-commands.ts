@@ -218,7 +218,7 @@ const DAY_MS = 86_400_000;
 const pass = fc.constantFrom(SECOND_MS, 4 * SECOND_MS, 11 * SECOND_MS, DAY_MS, 4 * DAY_MS, 8 * DAY_MS, 31 * DAY_MS).map((ms) =>
   command(`${ms / SECOND_MS} s pass`, async (model, real) => {
     await real.pass(ms);
-    model.nowMs += ms;
+    model.pass(ms);
   }),
 );
 

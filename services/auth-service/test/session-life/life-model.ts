@@ -40,7 +40,8 @@ export type RefreshOutcome = 'rotated' | 'repeated' | 'refused' | 'reused';
 
 /** What a person’s sessions have to be like, without any database: the promise in a few lines. */
 export class LifeModel {
-  nowMs = 0;
+  readonly #startedAtMs = performance.now();
+  #passedMs = 0;
   readonly accounts: ModelAccount[] = [];
   readonly sessions: ModelSession[] = [];
 
@@ -49,6 +50,15 @@ export class LifeModel {
     const account = this.accounts.at(-1);
     if (account === undefined) throw new Error('the life begins with a registration');
     return account;
+  }
+
+  /** What was made to pass, and what passed by itself: on a busy machine that is more than a grace. */
+  get nowMs(): number {
+    return this.#passedMs + performance.now() - this.#startedAtMs;
+  }
+
+  pass(ms: number): void {
+    this.#passedMs += ms;
   }
 
   register(password: string, isCookie: boolean): void {
