@@ -12,6 +12,7 @@ const scaleTimeout = (ms) => (scale === Infinity ? 0 : ms * scale);
 const INTERVAL_MS_MAX = 86_400_000;
 
 http.createServer = (options, handler) => {
+  if (typeof options !== 'object') return createServer(options); // nobody was told of a limit: it never listens
   const server = createServer(
     {
       ...options,

@@ -7,8 +7,8 @@ import { FaultRun, type FaultRunOptions, type FaultRunResult } from '../fault-ru
 import { PASSWORD } from '../load.ts';
 import { CONTROL_PATIENCE_MS, type Scenario, type ScenarioContext } from '../scenario.ts';
 
-/** The statements that write a change with its event, as they pass on the wire: once prepared, only their names do. */
-const WRITE_STATEMENTS = ['insert into "outbox"', 'insert_login', 'insert_account'];
+/** What writes a change with its event, as it passes on the wire: once prepared, only the values do. */
+const WRITE_STATEMENTS = ['insert into "outbox"', 'user.login', 'user.registered'];
 
 /** The statement that notes what the broker acknowledged, prepared as well. */
 const MARK_STATEMENTS = ['update outbox set published_at', 'mark_published'];
