@@ -274,10 +274,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'cutNode', node: 0, downMs: 0, waitMs: 0 },
     ],
   },
-  /**
-   * A node never read a broadcast that was dropped for its age, and then twice the same message that is no event,
-   * which the broker had stored twice. That explained a jump of two, and nobody was told of the loss.
-   */
+  /** What the broker had stored twice, and is no event, explained a jump of two: a lost broadcast was told to nobody. */
   'a loss explained by a message that is no event, stored twice': {
     seed: 0,
     readsBatches: false,
@@ -297,10 +294,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'readOn', client: 0, waitMs: 10 },
     ],
   },
-  /**
-   * The newest message of a user was no event, and nothing else was held: any number was taken for a place, and
-   * whoever came with one ahead of the log heard nothing any more.
-   */
+  /** With no event to compare with, any number was taken for a place, and its owner heard nothing any more. */
   'a number far ahead of the log, and the newest is no event': {
     seed: 4294950893,
     readsBatches: false,
@@ -314,10 +308,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 3, cursor: 'last', waitMs: 0 },
     ],
   },
-  /**
-   * A client that had no event of its own came with the place of a broadcast that has another one now, and behind it
-   * lay nothing but a message that is no event. It was told that its cursor is of no log.
-   */
+  /** A client without an event came with a broadcast’s place that was rolled back. Its cursor was said to be of no log. */
   'a place before anything, and the newest is no event': {
     seed: 3091271769,
     readsBatches: false,
@@ -357,10 +348,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'dropConsumers', waitMs: 290 },
     ],
   },
-  /**
-   * The stream was made anew in another order, and the node did not know: it replayed its beginning from the broker
-   * and its end from memory, and what stands between them in neither was left out.
-   */
+  /** Its beginning was of the new stream, its end of the old one, in memory: what is elsewhere in the new was left out. */
   'a replay to the feed from two streams': {
     seed: 0,
     readsBatches: true,

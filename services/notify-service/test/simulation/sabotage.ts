@@ -148,6 +148,14 @@ export const controls: readonly Control[] = [
     },
   },
   {
+    name: 'the end of a token is passed over',
+    sabotage: {
+      parts: ({ hub }) => {
+        hub.renew = () => undefined;
+      },
+    },
+  },
+  {
     name: 'memory outlives the log that it is of',
     sabotage: {
       parts: ({ recent }) => {
