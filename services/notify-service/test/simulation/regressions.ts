@@ -246,10 +246,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 10 },
     ],
   },
-  /**
-   * The stream was made anew, and its node did not know: what a client had missed was read from both, had a hole,
-   * and the client was told that it was lost, though nothing was.
-   */
+  /** What was missed was read from both, and had a hole: it was said to be lost, though nothing was. */
   'read half from a stream that was made anew, and half from memory': {
     seed: 0,
     readsBatches: false,
@@ -326,10 +323,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'login', user: 1, count: 1, waitMs: 0 },
     ],
   },
-  /**
-   * The broker lost a broadcast that its node had told of, and a reader of everything came before it was published
-   * again: it was not in the replay, and read as a repetition, told to nobody.
-   */
+  /** A reader of everything came between a loss and its repair, which its node took for a repetition. */
   'published again behind who came in between': {
     seed: 383346602,
     readsBatches: false,
@@ -364,10 +358,7 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'login', user: 1, count: 1, waitMs: 0 },
     ],
   },
-  /**
-   * A node kept ten messages in memory, and remembered at its start no more. When the log was rolled back, it read
-   * what came before them once more, for the first time, and told it to readers who had it.
-   */
+  /** A node with a small memory read again, for the first time, what came before it, and told who had it. */
   'read again what it never remembered': {
     seed: 0,
     readsBatches: false,
@@ -388,6 +379,20 @@ export const regressions: Readonly<Record<string, Schedule>> = {
       { kind: 'crashBroker', lost: 1, downMs: 10, forgetsIds: false, waitMs: 300 },
       { kind: 'login', user: 1, count: 1, waitMs: 0 },
       { kind: 'login', user: 1, count: 1, waitMs: 10 },
+    ],
+  },
+  /** Its owner came between a loss and its repair, with nothing before it that would have shown the hole. */
+  'a first event that its node takes for a repetition': {
+    seed: 1828999256,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'revoke', client: 0, isEverywhere: false, waitMs: 1 },
+      { kind: 'crashNode', node: 0, waitMs: 13 },
+      { kind: 'login', user: 1, count: 2, waitMs: 3 },
+      { kind: 'crashBroker', lost: 2, downMs: 284, forgetsIds: false, waitMs: 0 },
+      { kind: 'revoke', client: 0, isEverywhere: false, waitMs: 300 },
+      { kind: 'cutNode', node: 0, downMs: 0, waitMs: 0 },
     ],
   },
 };
