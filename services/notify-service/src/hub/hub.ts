@@ -68,9 +68,7 @@ export class Hub {
       clock,
       schedule,
       connections: this.#index.all,
-      deliver: (connection, event) => {
-        this.#deliverNow(connection, event);
-      },
+      deliver: this.#deliverNow.bind(this),
     });
   }
 
@@ -318,8 +316,7 @@ export class Hub {
 
   /** Resolves when no socket is left. */
   whenEmpty(): Promise<void> {
-    if (this.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#emptyListeners.push(resolve));
+    return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#emptyListeners.push(resolve));
   }
 
   /** Hands a user's event to a connection, behind what is on its way to it for everybody. */

@@ -129,10 +129,12 @@ export class SendLoop {
   #writeDue(untilMs: number): boolean {
     const due = this.#due;
     this.#due = [];
-    for (let at = 0; at < due.length; at += 1) {
-      this.flush(due[at] as Connection);
-      if (at % CLOCK_EVERY !== CLOCK_EVERY - 1 || this.#options.clock.now() < untilMs) continue;
-      this.#due = [...due.slice(at + 1), ...this.#due];
+    let done = 0;
+    for (const connection of due) {
+      this.flush(connection);
+      done += 1;
+      if (done % CLOCK_EVERY !== 0 || this.#options.clock.now() < untilMs) continue;
+      this.#due = [...due.slice(done), ...this.#due];
       return this.#due.length === 0;
     }
     return true;
