@@ -87,7 +87,7 @@ function toPlan(join: OwnJoin, own: OwnPlan, missed: Missed): JoinPlan {
   const replay = own.replay.filter(isRead);
   const isCut = replay.length < own.replay.length;
   // Before its first event, too: one that this node takes for a repetition is not told, and the hole has to be seen.
-  const known = replay.at(-1)?.seq ?? (own.seq === 0 ? (own.replay[0]?.seq ?? 1) - 1 : own.seq);
+  const known = replay.at(-1)?.seq ?? own.seq;
   const hint = missed.before ?? (own.hint.sequence <= log.readThrough ? own.hint : log.anchor);
   return {
     seq: own.seq,
