@@ -75,8 +75,8 @@ t.test('R10 the edge of sockets', { timeout: FUZZ_TIMEOUT_MS }, async (t) => {
     const last = await publisher.publish(1);
     await waitFor(() => app.eventConsumer.readThrough >= last.position, { description: 'the events to be read' });
     // A broker's very first node answers 503 until it has made the stream of presence.
-    const headers = { authorization: `Bearer ${staff.current}` };
-    await waitFor(async () => (await fetch(`${url}/api/presence/1`, { headers })).status === 200, { timeoutMs: 30_000, description: 'presence' });
+    const presence = { url: '/api/presence/1', headers: { authorization: `Bearer ${staff.current}` } };
+    await waitFor(async () => (await app.inject(presence)).statusCode === 200, { timeoutMs: 30_000, description: 'presence' });
     const cursors = (await Promise.all([own, staff].map(({ current }) => readCursors(url, current)))).flat();
     const tryCase = async (request: RawRequest): Promise<void> => {
       const bytes = staff.replaceIn(own.replaceIn(request.bytes));
