@@ -1,7 +1,7 @@
 /** `npm run bench`: figures, with the conditions they were taken under. */
 import { HELP, readCommandLine, UsageError, type BenchCommand } from './command-line.ts';
 import { readLoadAverage, readMachineConditions } from './conditions.ts';
-import { formatReport, writeReport, writeReports, type Report } from './report.ts';
+import { formatReport, publishReport, writeReport, writeReports, type Report } from './report.ts';
 import { InterruptedError, runScenario } from './run-scenario.ts';
 import type { BenchOptions, BenchScenario } from './scenario.ts';
 
@@ -22,12 +22,13 @@ async function measure(scenario: BenchScenario, options: BenchOptions): Promise<
   return { scenario: scenario.name, ...result, conditions: { ...machine, ...result.conditions, ...after } };
 }
 
-async function runAll({ chosen, options, jsonPath }: BenchCommand): Promise<Report[]> {
+async function runAll({ chosen, options, jsonPath, isPublished }: BenchCommand): Promise<Report[]> {
   const reports: Report[] = [];
   for (const scenario of chosen) {
     const report = await measure(scenario, options);
     reports.push(report);
     print(`\n${formatReport(report)}\n\nwritten to ${writeReport(report)}`);
+    if (isPublished) print(`and to ${publishReport(report)}`);
   }
   if (jsonPath !== undefined) print(`written to ${writeReports(jsonPath, reports)}`);
   return reports;

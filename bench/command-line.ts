@@ -23,6 +23,8 @@ ${scenarios.map(describe).join('\n')}
   --through-gateway   clients speak to the gateway instead of the services
   --profile           takes CPU profiles of auth-service: where its time goes (its speed suffers)
   --json FILE         writes the results of all scenarios of this run into one file as well
+  --publish           puts the results into docs/performance/ as well, which docs/performance.md is made from: only
+                      of a machine that did nothing else meanwhile
   --help              this text
 
 A scenario heeds the options under its name; in parentheses is what holds without them. Without a name all are run.
@@ -37,6 +39,8 @@ export interface BenchCommand {
   readonly chosen: readonly BenchScenario[];
   readonly options: BenchOptions;
   readonly jsonPath: string | undefined;
+  /** True: the results are what docs/performance.md shows from now on. */
+  readonly isPublished: boolean;
 }
 
 /** Each with the largest value that still ends in reasonable time, and below the memory of a small machine. */
@@ -65,6 +69,7 @@ function parse(args: readonly string[]) {
         'through-gateway': { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
         json: { type: 'string' },
+        publish: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -103,6 +108,7 @@ export function readCommandLine(args: readonly string[]): BenchCommand | null {
       isProfiled: values.profile,
     },
     jsonPath: values.json,
+    isPublished: values.publish,
   };
 }
 

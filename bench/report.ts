@@ -47,6 +47,11 @@ export function writeReport(report: Report): string {
   return write(join(PROJECT_ROOT, 'bench/results', `${report.scenario}-${time}.json`), toJson(report));
 }
 
+/** @returns the path of the file in docs/performance/, in the place of what the same scenario published before */
+export function publishReport(report: Report): string {
+  return write(join(PROJECT_ROOT, 'docs/performance', `${report.scenario}.json`), toJson(report));
+}
+
 /** @param path from the working directory */
 export function writeReports(path: string, reports: readonly Report[]): string {
   return write(resolve(path), toJson(reports));

@@ -13,6 +13,7 @@ import { renderEnvironment } from './docs/environment.ts';
 import { renderErrors } from './docs/errors.ts';
 import { renderEvents } from './docs/events.ts';
 import { renderMetrics } from './docs/metrics.ts';
+import { renderPerformance } from './docs/performance.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -26,6 +27,7 @@ export async function renderDocuments(readDocument: (path: string) => string): P
     ['close-codes.md', renderCloseCodes()],
     ['metrics.md', renderMetrics()],
     ['protocol/events.md', renderEvents(readDocument('protocol/events.md'))],
+    ...renderPerformance(join(ROOT, 'docs/performance'), readDocument('performance.md')),
   ]);
 }
 
