@@ -15,7 +15,8 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
-import { regressions } from './regressions.ts';
+import { changedLogRegressions } from './changed-log-regressions.ts';
+import { sameLogRegressions } from './same-log-regressions.ts';
 import { schedules } from './schedules.ts';
 import { SimWorld } from './sim-world.ts';
 
@@ -31,7 +32,7 @@ const DURATION_MS_MAX = process.env.SIMULATION_RUNS === undefined ? 20_000 : 2_0
 t.setTimeout(0);
 
 t.test('R4 schedules that broke a promise once', async (t) => {
-  for (const [name, schedule] of Object.entries(regressions)) {
+  for (const [name, schedule] of Object.entries({ ...sameLogRegressions, ...changedLogRegressions })) {
     await t.resolves(new SimWorld(schedule).run(), name);
   }
 });
