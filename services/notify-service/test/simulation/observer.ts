@@ -58,6 +58,8 @@ export interface Expectations {
   readonly standing: Standing | null;
   /** What its node had behind it when it came: where it begins if it cannot go on. */
   readonly readByNode: Standing;
+  /** The position up to which its node had read by then. */
+  readonly readThrough: number;
   readonly outbox: ModelOutbox;
   readonly openedAtMs: number;
   /** The `seq` of the event that ended the session, as far as it has. */
@@ -204,10 +206,13 @@ export class Observer {
     this.#greetOwn(frame);
   }
 
-  /** Over what nobody can read any more. */
+  /** Over what its node has behind it and never read. What is gone from the stream may still be on its way to the node. */
   #passGone(userId: number, seq: number): number {
-    const next = this.#expectations.outbox.find(userId, seq + 1);
-    return next !== null && (next.isOld || next.isVoid) ? this.#passGone(userId, seq + 1) : seq;
+    const { outbox, readThrough } = this.#expectations;
+    const next = outbox.find(userId, seq + 1);
+    if (next === null) return seq;
+    const isPassed = next.isVoid || (next.isOld && next.firstPosition <= readThrough);
+    return isPassed ? this.#passGone(userId, seq + 1) : seq;
   }
 
   #greetOwn(frame: ReceivedFrame): void {

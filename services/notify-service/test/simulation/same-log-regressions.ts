@@ -100,4 +100,21 @@ export const sameLogRegressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 3, cursor: 'last', waitMs: 0 },
     ],
   },
+  /**
+   * A reader of everything began at a slow node, to which a broadcast was still on its way that the stream had dropped for
+   * its age. It was told of it once, when it had come back: it was the observer that thought it had it.
+   */
+  'dropped for its age, and still on its way to a slow node': {
+    seed: 0,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'lag', node: 0, ms: 1_500, waitMs: 10 },
+      { kind: 'news', count: 1, waitMs: 1_400 },
+      { kind: 'news', count: 1, waitMs: 10 },
+      { kind: 'evict', count: 2, waitMs: 100 },
+      { kind: 'comeBack', client: 2, cursor: 'none', waitMs: 210 },
+      { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 0 },
+    ],
+  },
 };

@@ -166,6 +166,7 @@ export class SimClient {
       after,
       standing,
       readByNode: node.standing(outbox.users),
+      readThrough: node.consumer.readThrough,
       outbox,
       openedAtMs: time.nowMs,
       endedAtSeq: ((sessionId) => () => this.#world.endOf(sessionId))(this.sessionId),
