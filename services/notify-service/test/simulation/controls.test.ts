@@ -10,29 +10,31 @@ import { controls, type Control } from './sabotage.ts';
 import { schedules } from './schedules.ts';
 import { SimWorld } from './sim-world.ts';
 
-/** As many as the short form of the simulation runs. */
-const RUNS_MAX = 2_000;
+/**
+ * One of them takes 700 schedules in the mean: with fewer than this, whether it is found would depend on every change that
+ * draws its random numbers in another order. More are never needed.
+ */
+const RUNS_MAX = 20_000;
 
 /** Always the same schedules: what they find is found each time. */
-const SEED = 7;
+const SEED = 5;
 
 /** How many schedules it takes until one finds it, and what it finds. */
 async function find({ install, sabotage }: Control): Promise<{ runs: number; broken: string } | null> {
   const mend = install?.();
-  let runs = 0;
-  try {
-    for (const schedule of fc.stream(fc.sample(schedules, { seed: SEED, numRuns: RUNS_MAX }).values())) {
-      runs += 1;
-      const error = await new SimWorld(schedule, sabotage).run().then(
-        () => null,
-        (broken: unknown) => broken,
-      );
-      if (error instanceof BrokenPromiseError) return { runs, broken: error.message.split(':')[0] ?? '' };
-    }
-    return null;
-  } finally {
-    mend?.();
-  }
+  const property = fc.asyncProperty(schedules, async (schedule) => {
+    await new SimWorld(schedule, sabotage).run().catch((error: unknown) => {
+      if (error instanceof BrokenPromiseError) throw error;
+    });
+  });
+  const { errorInstance, failed, numRuns } = await fc.check(property, {
+    seed: SEED,
+    numRuns: RUNS_MAX,
+    endOnFailure: true,
+  });
+  mend?.();
+  if (!failed || !(errorInstance instanceof BrokenPromiseError)) return null;
+  return { runs: numRuns, broken: errorInstance.message.split(':')[0] ?? '' };
 }
 
 t.setTimeout(0);
