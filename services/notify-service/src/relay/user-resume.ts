@@ -67,9 +67,9 @@ export class UserResume {
     const newest = await reader.findNewestBroadcast(join.userId);
     const ahead: Missed = { seq, events: [] };
     if (newest?.decoded.ok === true) return newest.decoded.event.seq >= seq ? ahead : 'unknown_cursor';
-    // None is held, or the newest is no event and has no number: that the log is the one with the hint tells as much.
-    if (hint !== null && (await isTrueHint(reader, join, hint))) return ahead;
-    return newest === null ? 'evicted' : 'unknown_cursor';
+    // None is held, or the newest is no event and has no number: that the log is the one with the hint tells as much. A
+    // hint that is not true tells nothing: the broker may have lost its event, and given it another place.
+    return hint !== null && (await isTrueHint(reader, join, hint)) ? ahead : 'evicted';
   }
 }
 

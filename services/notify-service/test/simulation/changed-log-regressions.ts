@@ -303,4 +303,21 @@ export const changedLogRegressions: Readonly<Record<string, Schedule>> = {
       { kind: 'cutNode', node: 0, downMs: 0, waitMs: 0 },
     ],
   },
+  /**
+   * A client had a broadcast that its node had not read, the broker gave it another place, and the newest for everybody was
+   * no event. Its cursor was said to be of no log, though nothing spoke against it.
+   */
+  'ahead of a node, at a place that was given to another event': {
+    seed: 52,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'lag', node: 0, ms: 1_500, waitMs: 0 },
+      { kind: 'news', count: 2, waitMs: 10 },
+      { kind: 'login', user: 1, count: 1, waitMs: 0 },
+      { kind: 'crashBroker', lost: 1, downMs: 218, forgetsIds: false, waitMs: 0 },
+      { kind: 'garbageNews', count: 1, waitMs: 99 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 142 },
+    ],
+  },
 };
