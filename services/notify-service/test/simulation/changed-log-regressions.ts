@@ -320,4 +320,17 @@ export const changedLogRegressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 142 },
     ],
   },
+  /** What a node had not read was dropped for its age before the stream was made anew: the observer knew of losses only. */
+  'dropped for its age, and then the stream was made anew': {
+    seed: 0,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 2, count: 1, waitMs: 10 },
+      { kind: 'login', user: 2, count: 1, waitMs: 0 },
+      { kind: 'cutNode', node: 1, downMs: 0, waitMs: 10 },
+      { kind: 'evict', count: 2, waitMs: 10 },
+      { kind: 'recreate', areTold: false, waitMs: 10 },
+    ],
+  },
 };

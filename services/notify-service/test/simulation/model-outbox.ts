@@ -75,6 +75,11 @@ export class ModelOutbox {
     return this.#lost.size > 0 || (this.#wholeSinceMs !== null && this.#wholeSinceMs >= atMs);
   }
 
+  /** True if positions do not mean what they meant at first. */
+  get hasChanged(): boolean {
+    return this.#broker.stream.isRecreated || this.wasTornSince(0);
+  }
+
   login(userId: number, isVoid = false): TrueEvent {
     const seq = this.logOf(userId).length + 1;
     // In place of the number stands the seq: it is all that a client of the inherited feed is told.

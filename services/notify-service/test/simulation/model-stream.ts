@@ -28,6 +28,11 @@ export class ModelStream {
     };
   }
 
+  /** It is not the one that there was at first. */
+  get isRecreated(): boolean {
+    return this.#createdAt > 1;
+  }
+
   get firstSequence(): number {
     return this.#firstSequence;
   }

@@ -168,7 +168,7 @@ export class Observer {
     // A client without a cursor is not told of other types, and cannot be told of a loss.
     if (!kind.isV1) return !/login|news/.test(event.subject) || outbox.hasEvicted;
     // Gone for good before this node read it, in a log that changed meanwhile: the feed has no counter that would tell.
-    if (kind.isFeed && event.isOld && outbox.wasTornSince(0)) return true;
+    if (kind.isFeed && event.isOld && outbox.hasChanged) return true;
     // A place from before the first broadcast is a position, which the same event may have again in a log that changed.
     if (userId === EVERYBODY && last === 0 && outbox.wasTornSince(0)) return true;
     // From before anything: what was dropped for its age before anybody could have it is not owed.
