@@ -48,7 +48,7 @@ t.test('the newest seq of the users heard of lately is kept, and no more', async
   t.equal(newest.advance(1, 5, at(1)), true);
   t.equal(newest.advance(1, 5, at(2)), false);
   t.equal(newest.advance(1, 4, at(3)), false);
-  t.same(newest.find(1), { seq: 5, position: at(1), skipped: 0 });
+  t.same(newest.find(1), { seq: 5, position: at(1), skipped: 0, log: 0 });
   for (const userId of [2, 3]) newest.advance(userId, 1, at(userId));
   newest.advance(1, 6, at(9));
   newest.advance(4, 1, at(10));
