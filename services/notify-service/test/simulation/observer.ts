@@ -1,5 +1,5 @@
 import { parseCursor, type OwnCursor, type RecoveryFailure } from '@infrasignal/shared';
-import { EVERYBODY, type ModelOutbox } from './model-outbox.ts';
+import { EVERYBODY, type ModelOutbox, type TrueEvent } from './model-outbox.ts';
 import { LIMITS } from './sim-node.ts';
 
 /** The place in the feed before the first message. */
@@ -60,6 +60,8 @@ export interface Expectations {
   readonly readByNode: Standing;
   /** The position up to which its node had read by then. */
   readonly readThrough: number;
+  /** What was gone from the stream before a node that it began at could read it: filled here, for all its sockets. */
+  readonly passed: Set<TrueEvent>;
   readonly outbox: ModelOutbox;
   readonly openedAtMs: number;
   /** The `seq` of the event that ended the session, as far as it has. */
@@ -162,9 +164,9 @@ export class Observer {
   }
 
   #mayBeMissing(userId: number, seq: number, last: number): boolean {
-    const { kind, outbox } = this.#expectations;
+    const { kind, outbox, passed } = this.#expectations;
     const event = outbox.find(userId, seq);
-    if (event === null || event.isVoid) return true;
+    if (event === null || event.isVoid || passed.has(event)) return true;
     // A client without a cursor is not told of other types, and cannot be told of a loss.
     if (!kind.isV1) return !/login|news/.test(event.subject) || outbox.hasEvicted;
     // Gone for good before this node read it, in a log that changed meanwhile: the feed has no counter that would tell.
@@ -200,19 +202,24 @@ export class Observer {
       this.#isResumed = after !== null && frame.recovered === true;
       if (this.#isResumed && standing === null) this.#fail('no recovery from a place that is none', frame);
       if (this.#isResumed) for (const [userId, seq] of standing ?? []) this.#standing.set(userId, seq);
-      else for (const [userId, seq] of readByNode) this.#standing.set(userId, this.#passGone(userId, seq));
+      else for (const [userId, seq] of readByNode) this.#beginAt(userId, seq);
       return;
     }
     this.#greetOwn(frame);
   }
 
-  /** Over what its node has behind it and never read. What is gone from the stream may still be on its way to the node. */
-  #passGone(userId: number, seq: number): number {
-    const { outbox, readThrough } = this.#expectations;
-    const next = outbox.find(userId, seq + 1);
-    if (next === null) return seq;
-    const isPassed = next.isVoid || (next.isOld && next.firstPosition <= readThrough);
-    return isPassed ? this.#passGone(userId, seq + 1) : seq;
+  /**
+   * Begins where its node is. What that has behind it and never read is not owed; but another node may have it in memory,
+   * and what is gone from the stream may still be on its way.
+   */
+  #beginAt(userId: number, seq: number): void {
+    const { outbox, passed, readThrough } = this.#expectations;
+    this.#standing.set(userId, seq);
+    for (const event of outbox.logOf(userId).slice(seq)) {
+      if (event.isVoid) continue;
+      if (!event.isOld || event.firstPosition > readThrough) return;
+      passed.add(event);
+    }
   }
 
   #greetOwn(frame: ReceivedFrame): void {

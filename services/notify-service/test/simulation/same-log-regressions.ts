@@ -117,4 +117,21 @@ export const sameLogRegressions: Readonly<Record<string, Schedule>> = {
       { kind: 'comeBack', client: 2, cursor: 'last', waitMs: 0 },
     ],
   },
+  /**
+   * A reader of everything began at a node that had lost an event unread, and went to one that had it in memory. It was told
+   * of it for the first time: it was the observer that thought it had what it was not owed.
+   */
+  'begun behind what its node had lost, and told of it by another': {
+    seed: 22,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 1, count: 1, waitMs: 10 },
+      { kind: 'login', user: 1, count: 1, waitMs: 1 },
+      { kind: 'evict', count: 1, waitMs: 1 },
+      { kind: 'crashBroker', lost: 0, downMs: 1_042, forgetsIds: false, waitMs: 1_078 },
+      { kind: 'evict', count: 1, waitMs: 122 },
+      { kind: 'drainNode', node: 1, waitMs: 300 },
+    ],
+  },
 };

@@ -3,7 +3,7 @@ import { ProblemError } from '@infrasignal/service-kit';
 import type { Listener } from '../../src/gateway/listener.ts';
 import { variantOf } from '../../src/gateway/listener.ts';
 import { Observer, type ClientKind, type ReceivedFrame, type Standing } from './observer.ts';
-import type { ModelOutbox } from './model-outbox.ts';
+import type { ModelOutbox, TrueEvent } from './model-outbox.ts';
 import type { TokenRenewal } from '../../src/gateway/token-renewal.ts';
 import type { SimNode } from './sim-node.ts';
 import { SimSocket } from './sim-socket.ts';
@@ -48,6 +48,7 @@ export class SimClient {
   /** What it sent to go on listening, until it is accepted. */
   #offered: string | null = null;
   #kept: Kept[] = [];
+  readonly #passed = new Set<TrueEvent>();
   #choice: CursorChoice = 'last';
   #attempt = 0;
   socket: SimSocket | null = null;
@@ -167,6 +168,7 @@ export class SimClient {
       standing,
       readByNode: node.standing(outbox.users),
       readThrough: node.consumer.readThrough,
+      passed: this.#passed,
       outbox,
       openedAtMs: time.nowMs,
       endedAtSeq: ((sessionId) => () => this.#world.endOf(sessionId))(this.sessionId),
