@@ -22,6 +22,9 @@ import type { BenchContext } from '../scenario.ts';
 import type { WatchedServer } from '../server-watch.ts';
 import { FrameCrowd } from './frame-crowd.ts';
 
+/** Half of what the broker of the tests may keep in memory; five rounds of the scenario are more than all of it. */
+const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+
 /** Longer than any run: pings are not what is measured. */
 const QUIET_SECONDS = 3_600;
 
@@ -73,8 +76,9 @@ export class NotifyPlace {
     const broker = await connect({ servers: nats.url });
     t.teardown(() => broker.close());
     const { streams } = await jetstreamManager(broker);
-    // In memory: how fast a disk is does not matter here.
-    await streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], storage: 'memory', num_replicas: 1 });
+    // In memory: how fast a disk is does not matter here. What is old goes, before all that the broker may use is full.
+    const kept = { storage: 'memory', max_bytes: KEPT_BYTES_MAX } as const;
+    await streams.add({ ...EVENTS_STREAM, subjects: [...EVENTS_STREAM.subjects], ...kept, num_replicas: 1 });
     const issuer = await TokenIssuer.start(t);
     const nodes: NotifyNode[] = [];
     for (const [at, sockets] of socketsOfNodes.entries()) {
