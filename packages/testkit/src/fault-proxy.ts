@@ -3,6 +3,9 @@ import { waitFor } from '@infrasignal/local-stack';
 import { closeSocket, FaultPipe, type NetworkConditions } from './fault-pipe.ts';
 import type { TestContext } from './test-context.ts';
 
+/** As the services have it: it must not be the proxy that keeps clients waiting who come back all at once. */
+const BACKLOG = 4_096;
+
 /**
  * A rule of the proxy, asked for every chunk that a client sends, before it is forwarded. `hold`: this chunk and
  * everything after it on this connection stays here. `swallow-answers`: it is forwarded, and nothing that the server
@@ -107,7 +110,7 @@ export class FaultProxy {
     const listenOnce = (): Promise<boolean> =>
       new Promise((resolve, reject) => {
         this.#server.once('error', reject);
-        this.#server.listen({ host: '127.0.0.1', port: this.#port }, () => {
+        this.#server.listen({ host: '127.0.0.1', port: this.#port, backlog: BACKLOG }, () => {
           this.#server.off('error', reject);
           resolve(true);
         });
