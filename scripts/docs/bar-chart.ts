@@ -22,9 +22,9 @@ export interface BarChart {
 }
 
 /** Pixels. */
-const WIDTH = 960;
-const LABEL_WIDTH = 330;
-const FIGURE_WIDTH = 170;
+const WIDTH = 1_140;
+const LABEL_WIDTH = 580;
+const FIGURE_WIDTH = 160;
 const BAR_HEIGHT = 16;
 const ROW_HEIGHT = 22;
 const TITLE_HEIGHT = 26;
@@ -47,13 +47,14 @@ function drawBar({ label, share, figure, isOurs }: Bar, y: number): string[] {
   return [
     write(LABEL_WIDTH - 10, y + 13, label, ' text-anchor="end"'),
     `<rect x="${LABEL_WIDTH}" y="${y}" width="${width}" height="${BAR_HEIGHT}" fill="${isOurs ? OURS : THEIRS}"/>`,
-    write(LABEL_WIDTH + width + 8, y + 13, figure),
+    write(LABEL_WIDTH + width + 8, y + 13, figure, ' paint-order="stroke" stroke="#ffffff" stroke-width="4"'),
   ];
 }
 
 /** Draws the groups one below the other. The same input gives the same text, byte for byte. */
 export function renderBarChart({ title, groups, mark }: BarChart): string {
   const lines: string[] = [];
+  const marks: string[] = [];
   let y = HEAD_HEIGHT;
   for (const group of groups) {
     if (group.title !== '') {
@@ -68,8 +69,8 @@ export function renderBarChart({ title, groups, mark }: BarChart): string {
   }
   if (mark !== undefined) {
     const x = LABEL_WIDTH + Math.round(mark.share * (WIDTH - LABEL_WIDTH - FIGURE_WIDTH));
-    lines.push(`<line x1="${x}" y1="${HEAD_HEIGHT - 4}" x2="${x}" y2="${y}" stroke="${TEXT}" stroke-dasharray="4 3"/>`);
-    lines.push(write(x, HEAD_HEIGHT - 10, mark.label, ' text-anchor="middle"'));
+    marks.push(`<line x1="${x}" y1="${HEAD_HEIGHT - 4}" x2="${x}" y2="${y}" stroke="${TEXT}" stroke-dasharray="4 3"/>`);
+    marks.push(write(x, HEAD_HEIGHT - 10, mark.label, ' text-anchor="middle"'));
   }
   const height = y + 12;
   return [
@@ -77,6 +78,7 @@ export function renderBarChart({ title, groups, mark }: BarChart): string {
       `font-family="system-ui, sans-serif" font-size="13" fill="${TEXT}" role="img" aria-label="${escape(title)}">`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     write(16, 24, title, ' font-size="16" font-weight="600"'),
+    ...marks,
     ...lines,
     '</svg>',
     '',

@@ -72,7 +72,7 @@ function drawTargets(shown: readonly Shown[]): string {
     const { row, figure, value, target, better } = headline;
     const reached = better === 'higher' ? value / target : target / value;
     return {
-      label: `${row}. ${figure.length > 44 ? `${figure.slice(0, 43)}…` : figure}`,
+      label: `${row}. ${figure}`,
       share: Math.min(1, reached * SHARE_OF_TARGET),
       figure: `${withUnit(value, headline.unit)} (${limitOf(headline)})`,
       isOurs: isReached(headline),
@@ -83,7 +83,12 @@ function drawTargets(shown: readonly Shown[]): string {
 }
 
 function drawSides(shown: readonly Shown[]): string {
+  const drawn = new Set<string>();
   const groups = shown.flatMap(({ row, figure, sides = {} }) => {
+    // One measurement may answer to two targets.
+    const key = JSON.stringify(sides);
+    if (drawn.has(key)) return [];
+    drawn.add(key);
     const entries = Object.entries(sides);
     const max = Math.max(...entries.map(([, value]) => value));
     if (entries.length < 2 || !(max > 0)) return [];
