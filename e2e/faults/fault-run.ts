@@ -22,7 +22,7 @@ import {
 import type { Allowances, Counts, Violation } from './checks/evidence.ts';
 import { Load, PASSWORD } from './load.ts';
 import type { Random } from './random.ts';
-import { keepDeletedEvents, takeSnapshot } from './snapshot.ts';
+import { keepDeletedEvents, takeSettledSnapshot } from './snapshot.ts';
 import { sumHistories, Victim } from './victim.ts';
 
 export interface FaultRunOptions {
@@ -225,7 +225,8 @@ export class FaultRun {
     if (backlog !== null) progress(`nothing more came through for ${patienceMs} ms: ${backlog}`);
     this.api.closeIdle();
     const processes = await timePhase('measured after', () => this.#readHistories());
-    const snapshot = await timePhase('tables and stream are read', () => takeSnapshot(this.stack));
+    const { storedMeanwhile, ...snapshot } = await timePhase('tables and stream', () => takeSettledSnapshot(this.stack));
+    if (storedMeanwhile > 0) this.figures.push(`${storedMeanwhile} events were published again after everything was through`);
     const { writtenEventIds } = this;
     const { violations, counts } = checkEvidence({ ...snapshot, ...this.#entries(), writtenEventIds }, allowances);
     const recovery = checkRecovery({ recoveries: this.#recoveries, limitMs, processes });

@@ -1,6 +1,7 @@
 import type { EventEnvelope } from '@infrasignal/shared';
 import { EVENTS_STREAM_NAME, parseEventSubject } from '@infrasignal/shared/plain';
 import { readStream, type TestStack } from '@infrasignal/testkit';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredEvent, StoredUser, StreamEvent } from './checks/evidence.ts';
 
 /** What is read past the services. */
@@ -20,12 +21,41 @@ export async function keepDeletedEvents(database: Asked['database']): Promise<vo
   );
 }
 
-/** What the system holds: the tables and the stream, read past the services. */
-export async function takeSnapshot({ database, nats }: Asked): Promise<{
-  users: StoredUser[];
-  outbox: StoredEvent[];
-  stream: StreamEvent[];
-}> {
+/** The tables and the stream. */
+export interface Snapshot {
+  readonly users: StoredUser[];
+  readonly outbox: StoredEvent[];
+  readonly stream: StreamEvent[];
+}
+
+/** The relay, which stores hundreds of events a second, comes to the next of them in less. */
+const STANDSTILL_MS = 1_000;
+
+/**
+ * What the system holds when nothing more is stored. After a restart of the broker the relay publishes again what that may
+ * have lost, while new events already pass: as long as less and less is missing, nothing can be said to be lost.
+ * @returns with how many events were missing at first, and were not any more at the end
+ */
+export async function takeSettledSnapshot(asked: Asked): Promise<Snapshot & { readonly storedMeanwhile: number }> {
+  let snapshot = await takeSnapshot(asked);
+  const missingAtFirst = countMissing(snapshot);
+  for (let missing = missingAtFirst; missing > 0; ) {
+    await sleep(STANDSTILL_MS);
+    snapshot = await takeSnapshot(asked);
+    const before = missing;
+    missing = countMissing(snapshot);
+    if (missing >= before) break;
+  }
+  return { ...snapshot, storedMeanwhile: missingAtFirst - countMissing(snapshot) };
+}
+
+function countMissing({ outbox, stream }: Snapshot): number {
+  const stored = new Set(stream.map(({ eventId }) => eventId));
+  return outbox.filter(({ eventId }) => !stored.has(eventId)).length;
+}
+
+/** What the system holds now, read past the services. */
+export async function takeSnapshot({ database, nats }: Asked): Promise<Snapshot> {
   const users = await database.query<StoredUser & Record<string, unknown>>(
     `select id::float8 as id, phone_number as "phoneNumber", event_seq::float8 as "eventSeq" from users order by id`,
   );
