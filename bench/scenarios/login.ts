@@ -4,10 +4,8 @@ import {
   askBetterAuth,
   checkEvents,
   comparePasswords,
-  CONCURRENCY_DEFAULT,
   openPeerConnections,
-  ROUNDS_DEFAULT,
-  SECONDS_DEFAULT,
+  passwordOptions,
   toEmail,
   type PasswordScene,
   type RequestSide,
@@ -70,10 +68,7 @@ async function createBetterAuth(scene: PasswordScene, peerUrl: string): Promise<
 export const login: BenchScenario = {
   name: 'login',
   description: 'logins a second, beside the hasher alone and better-auth with the same hasher',
-  options: [
-    `--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}, of each side)`,
-    `--concurrency (${CONCURRENCY_DEFAULT}) --hashes (production) --profile`,
-  ],
+  options: passwordOptions,
   run: (context) =>
     comparePasswords(context, {
       headline: { row: 1, figure: 'logins/s ÷ the bare hasher’s verifications/s', target: 0.85 },

@@ -21,9 +21,15 @@ import {
 } from '../side-by-side.ts';
 import { median } from '../statistics.ts';
 
-export const SECONDS_DEFAULT = 75;
-export const ROUNDS_DEFAULT = 5;
-export const CONCURRENCY_DEFAULT = 8;
+const SECONDS_DEFAULT = 75;
+const ROUNDS_DEFAULT = 5;
+const CONCURRENCY_DEFAULT = 8;
+
+/** What both scenarios heed, as lines for `--help`. */
+export const passwordOptions = [
+  `--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}, of each side)`,
+  `--concurrency (${CONCURRENCY_DEFAULT}) --hashes (production) --profile`,
+];
 
 const HASHES_DEFAULT = 'production';
 

@@ -4,10 +4,8 @@ import {
   askBetterAuth,
   checkEvents,
   comparePasswords,
-  CONCURRENCY_DEFAULT,
   openPeerConnections,
-  ROUNDS_DEFAULT,
-  SECONDS_DEFAULT,
+  passwordOptions,
   toEmail,
   type PasswordScene,
   type RequestSide,
@@ -39,10 +37,7 @@ async function createBetterAuth(scene: PasswordScene, peerUrl: string): Promise<
 export const register: BenchScenario = {
   name: 'register',
   description: 'registrations a second, beside the hasher alone and better-auth with the same hasher',
-  options: [
-    `--seconds (${SECONDS_DEFAULT}, all rounds together) --rounds (${ROUNDS_DEFAULT}, of each side)`,
-    `--concurrency (${CONCURRENCY_DEFAULT}) --hashes (production) --profile`,
-  ],
+  options: passwordOptions,
   run: (context) =>
     comparePasswords(context, {
       headline: { row: 2, figure: 'registrations/s ÷ the bare hasher’s hashes/s', target: 0.8 },
