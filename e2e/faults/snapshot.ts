@@ -22,7 +22,7 @@ export async function keepDeletedEvents(database: Asked['database']): Promise<vo
 }
 
 /** The tables and the stream. */
-export interface Snapshot {
+interface Snapshot {
   readonly users: StoredUser[];
   readonly outbox: StoredEvent[];
   readonly stream: StreamEvent[];

@@ -91,7 +91,7 @@ export class UpgradeDoor {
   }
 
   /** Everything that can refuse a handshake does so here, before the upgrade; the cheapest first. */
-  #admit(request: IncomingMessage, query: Query): Promise<Listener> | never {
+  #admit(request: IncomingMessage, query: Query): Promise<Listener> {
     const { context, trustProxyHops } = this.#options;
     const { headers } = request;
     const address = addressOf(request, trustProxyHops);
