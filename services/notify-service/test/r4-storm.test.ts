@@ -50,6 +50,11 @@ async function checkReplays(t: Test, clients: readonly SocketClient[], expected:
   t.equal(wrong.length, 0, `all ${clients.length} have ${expected.length} events, whole and in order`);
 }
 
+async function checkReceived(t: Test, clients: readonly SocketClient[]): Promise<void> {
+  await Promise.all(clients.map((client) => client.waitForNotifications(1, 60_000)));
+  t.ok(clients.every(({ seqs }) => String(seqs) === '1'), 'all have the first event');
+}
+
 function readsOf(app: FastifyInstance): Record<BrokerRead | 'all', number> {
   const { brokerReads } = app.sharedReader.stats;
   const count = (read: BrokerRead): number => brokerReads.get(read) ?? 0;
@@ -110,6 +115,24 @@ t.test('R4 a storm of resumes asks the broker far less than once per client', as
     await checkReplays(t, again, []);
     t.equal(readsOf(app).all, reads.all, 'what was learned is not asked again');
     await leaveAll(seats, again);
+  });
+
+  await t.test('R4 that a user has no events is asked once, and counts until there is one', async (t) => {
+    const { url, app } = await startNotify(t, world);
+    const without = USERS.slice(0, 100).map((userId) => userId + 1_000_000);
+    const newcomers = without.map((userId) => ({ userId, token: issuer.token(userId), after: undefined }));
+    let seats = await leaveAll(newcomers, await connectAll(url, newcomers));
+    const before = readsOf(app).all;
+    const back = await connectAll(url, seats);
+    await checkReplays(t, back, []);
+    const anew = await connectAll(url, newcomers);
+    t.equal(readsOf(app).all, before, 'neither with a cursor nor without one');
+    await Promise.all(without.map((userId) => publisher.publish(userId)));
+    for (const clients of [back, anew]) await checkReceived(t, clients);
+    seats = await leaveAll(seats, back);
+    await leaveAll(newcomers, anew);
+    await Promise.all(without.map((userId) => publisher.publish(userId)));
+    await checkReplays(t, await connectAll(url, seats), [2]);
   });
 
   await t.test('R4 readers of the feed of everything find what they missed in memory', async (t) => {

@@ -1,4 +1,4 @@
-import { closeCodes, type CloseCode, type StreamPosition } from '@infrasignal/shared';
+import { closeCodes, type CloseCode } from '@infrasignal/shared';
 import { BroadcastFanOut } from './broadcast-fan-out.ts';
 import { BroadcastLog, type BroadcastLogLimits } from './broadcast-log.ts';
 import { Connection, type Admission, type ConnectionOptions, type Expiry } from './connection.ts';
@@ -6,13 +6,13 @@ import { ConnectionIndex } from './connection-index.ts';
 import { ConnectionTimers, type ConnectionTimersOptions } from './connection-timers.ts';
 import { FeedFanOut, type FeedBatch } from './feed-fan-out.ts';
 import { createHubStats, increment, type HubStats } from './hub-stats.ts';
-import { NewestSequences, type NewestSequence } from './newest-sequences.ts';
+import { NewestSequences } from './newest-sequences.ts';
 import { placeInLog } from './place-in-log.ts';
 import type { Clock, Frame, HubEvent, HubTimings, Schedule } from './ports.ts';
 import { RevokedSessions } from './revoked-sessions.ts';
 import { SendLoop, type UnsentBytes } from './send-loop.ts';
 
-/** Users whose newest `seq` is remembered: about 20 MB, and 300 different users a second for ten minutes. */
+/** Users whose newest `seq` is remembered, and as many who have none: about 26 MB, 300 different users a second for ten minutes. */
 const NEWEST_USERS_MAX = 200_000;
 
 /** Events kept back for one joining socket. A join takes milliseconds; one that takes this many events is given up. */
@@ -36,7 +36,8 @@ export class Hub {
   readonly stats: HubStats = createHubStats();
   /** What passed through this node for everybody. */
   readonly broadcasts: BroadcastLog;
-  readonly #newest = new NewestSequences(NEWEST_USERS_MAX);
+  /** What is known of each user's newest event. */
+  readonly newest = new NewestSequences(NEWEST_USERS_MAX);
   readonly #index = new ConnectionIndex();
   readonly #revoked: RevokedSessions;
   readonly #sendLoop: SendLoop;
@@ -87,26 +88,11 @@ export class Hub {
     return this.#index.all;
   }
 
-  /** The newest event of a user that passed through this node, as far as it is remembered. */
-  findNewest(userId: number): NewestSequence | null {
-    return this.#newest.find(userId);
-  }
-
-  /** Notes a user's newest event as the broker told it, of the part of the log that this node has behind it. */
-  learnNewest(userId: number, seq: number, position: StreamPosition): void {
-    this.#newest.learn(userId, seq, position);
-  }
-
-  /** Notes an event from before this node took anybody in: nobody is told of it any more. */
-  recallNewest(userId: number, seq: number, position: StreamPosition): void {
-    this.#newest.advance(userId, seq, position);
-  }
-
   /** Registers a socket. From this moment no event for it is missed: a resumable one waits for `admit`. */
   open(options: ConnectionOptions): Connection {
     const connection = new Connection(options);
     connection.lastBroadcastSeq = this.broadcasts.newestSeq;
-    connection.openedInLog = this.#newest.log;
+    connection.openedInLog = this.newest.log;
     connection.fedThrough = this.#feed.end;
     this.#index.add(connection);
     this.stats.opened += 1;
@@ -188,9 +174,9 @@ export class Hub {
       this.#tellEverybody(event);
       return;
     }
-    if (!this.#newest.advance(userId, event.seq, event.position)) {
+    if (!this.newest.advance(userId, event.seq, event.position)) {
       this.stats.repeatedEvents += 1;
-      if (this.#newest.isOfOlderLog(userId)) this.#resyncNewcomers(event);
+      if (this.newest.isOfOlderLog(userId)) this.#resyncNewcomers(event);
       return;
     }
     if (this.#feed.add(event)) this.#sendLoop.wake();
@@ -219,7 +205,7 @@ export class Hub {
    */
   #resyncNewcomers({ userId, seq }: HubEvent): void {
     for (const connection of this.#index.everything) {
-      const isNew = connection.isResumable && connection.openedInLog === this.#newest.log;
+      const isNew = connection.isResumable && connection.openedInLog === this.newest.log;
       const hasIt = userId !== null && seq <= (connection.replayedSeqs?.get(userId) ?? 0);
       if (isNew && !hasIt) this.close(connection, closeCodes.resync);
     }
@@ -237,7 +223,7 @@ export class Hub {
 
   /** A place in a user's log holds nothing that can be delivered: the jump in `seq` that follows is no loss. */
   skip(userId: number): void {
-    this.#newest.skip(userId);
+    this.newest.skip(userId);
     for (const connection of this.#index.ofUser(userId)) if (connection.skippedSeqs !== null) connection.skippedSeqs += 1;
   }
 
@@ -247,6 +233,7 @@ export class Hub {
    */
   resync(): void {
     this.broadcasts.lose();
+    this.newest.lose();
     for (const connection of this.#index.all) {
       connection.skippedSeqs = null;
       if (connection.isResumable && connection.lastSeq === null) this.close(connection, closeCodes.resync);
@@ -257,7 +244,7 @@ export class Hub {
   logChanged(): void {
     this.#feed.catchUpAll();
     this.broadcasts.logChanged();
-    this.#newest.logChanged();
+    this.newest.logChanged();
     for (const connection of this.#index.all) {
       const isAhead = connection.seenThrough > this.#newestPosition;
       connection.seenThrough = 0;

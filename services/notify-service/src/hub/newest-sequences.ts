@@ -27,8 +27,11 @@ export class NewestSequences {
    * one, and what this node has yet to read there must not be taken for a repetition.
    */
   readonly #learned = new Map<number, Writable<NewestSequence>>();
+  /** Users of whom the broker held nothing when it was asked: what comes after that passes through this node. */
+  readonly #without = new Set<number>();
   readonly #usersMax: number;
   #log = 0;
+  #interruptions = 0;
 
   constructor(usersMax: number) {
     this.#usersMax = usersMax;
@@ -43,6 +46,11 @@ export class NewestSequences {
     return this.#log;
   }
 
+  /** How often it could not be said that every new event passes through this node. */
+  get interruptions(): number {
+    return this.#interruptions;
+  }
+
   find(userId: number): NewestSequence | null {
     const read = this.#byUser.get(userId);
     const learned = this.#learned.get(userId);
@@ -51,6 +59,7 @@ export class NewestSequences {
 
   /** Notes an event. False when this one, or a later one of its user, was seen before. */
   advance(userId: number, seq: number, position: StreamPosition): boolean {
+    this.#without.delete(userId);
     const known = this.#byUser.get(userId);
     if (known !== undefined && seq <= known.seq) return false;
     // A Map keeps the order of insertion: taken out and put back, the user is the last to be forgotten.
@@ -66,14 +75,34 @@ export class NewestSequences {
    */
   learn(userId: number, seq: number, position: StreamPosition): void {
     if (this.find(userId) !== null) return;
+    this.#without.delete(userId);
     this.#learned.set(userId, { seq, position, skipped: 0, log: this.#log });
     forgetOldest(this.#learned, this.#usersMax);
+  }
+
+  /** Notes that the broker holds nothing of a user. @param interruptions as they were when it was asked */
+  learnWithout(userId: number, interruptions: number): void {
+    if (interruptions !== this.#interruptions || this.find(userId) !== null) return;
+    this.#without.add(userId);
+    forgetOldest(this.#without, this.#usersMax);
+  }
+
+  /** True if nothing of a user was held, and nothing has come since. */
+  isWithout(userId: number): boolean {
+    return this.#without.has(userId);
+  }
+
+  /** Events are gone that were not read: of anybody there may have been one. */
+  lose(): void {
+    this.#interruptions += 1;
+    this.#without.clear();
   }
 
   /** The log is another one: what was learned may be of either. */
   logChanged(): void {
     this.#log += 1;
     this.#learned.clear();
+    this.lose();
   }
 
   /** True while nothing newer of a user was read than what a log before this one held. */
@@ -83,14 +112,15 @@ export class NewestSequences {
 
   /** Notes a message of a user that is no event. */
   skip(userId: number): void {
+    this.#without.delete(userId);
     for (const known of [this.#byUser.get(userId), this.#learned.get(userId)]) if (known !== undefined) known.skipped += 1;
   }
 }
 
-function forgetOldest(byUser: Map<number, unknown>, usersMax: number): void {
-  if (byUser.size <= usersMax) return;
-  for (const oldest of byUser.keys()) {
-    byUser.delete(oldest);
+function forgetOldest(users: Map<number, unknown> | Set<number>, usersMax: number): void {
+  if (users.size <= usersMax) return;
+  for (const oldest of users.keys()) {
+    users.delete(oldest);
     return;
   }
 }

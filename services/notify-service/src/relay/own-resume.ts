@@ -6,6 +6,7 @@ import {
   type StreamPosition,
 } from '@infrasignal/shared';
 import type { Hub } from '../hub/hub.ts';
+import type { NewestSequences } from '../hub/newest-sequences.ts';
 import type { Clock, HubEvent } from '../hub/ports.ts';
 import { OwnChain } from './own-chain.ts';
 import { isTrueHint } from './hint.ts';
@@ -23,6 +24,9 @@ export interface Newest {
   /** Null: nothing of the user is held. */
   readonly position: StreamPosition | null;
 }
+
+/** Nothing of the user is held. */
+const NONE: Newest = { seq: null, position: null };
 
 /** How a socket comes into its user's own log. */
 export interface OwnPlan {
@@ -48,7 +52,7 @@ export interface OwnJoin {
 
 export interface OwnResumeOptions {
   readonly reader: SharedReader;
-  readonly hub: Pick<Hub, 'findNewest' | 'learnNewest'>;
+  readonly hub: Pick<Hub, 'newest'>;
   readonly limits: ResumeLimits;
   readonly clock: Clock;
 }
@@ -59,13 +63,13 @@ export interface OwnResumeOptions {
  */
 export class OwnResume {
   readonly #reader: SharedReader;
-  readonly #hub: Pick<Hub, 'findNewest' | 'learnNewest'>;
+  readonly #newest: NewestSequences;
   readonly #limits: ResumeLimits;
   readonly #clock: Clock;
 
   constructor({ reader, hub, limits, clock }: OwnResumeOptions) {
     this.#reader = reader;
-    this.#hub = hub;
+    this.#newest = hub.newest;
     this.#limits = limits;
     this.#clock = clock;
   }
@@ -93,7 +97,9 @@ export class OwnResume {
 
   /** The user's newest event, if this node knows it for certain and it is not behind the client's. */
   #recallNewest(userId: number, cursor: OwnCursor | null): Newest | null {
-    const seen = this.#hub.findNewest(userId);
+    const seen = this.#newest.find(userId);
+    // To who says to have had some of them, the leader answers.
+    if ((cursor === null || cursor.seq === 0) && this.#newest.isWithout(userId)) return NONE;
     // With a message behind it that is no event, only the stream says what comes next.
     if (seen === null || seen.skipped > 0) return null;
     // Ahead of this node, as far as it has read: the leader is asked before a client is told so.
@@ -105,6 +111,7 @@ export class OwnResume {
     if (cursor === null) return this.#fromNow(join, newest, join.after === null ? null : 'unknown_cursor');
     if (newest.seq === cursor.seq) return this.#whole(join, cursor.seq, newest);
     if (newest.seq !== null && newest.seq < cursor.seq) return this.#fromNow(join, newest, 'unknown_cursor');
+    if (newest.position === null && this.#findRecentHint(cursor) !== null) return this.#whole(join, cursor.seq, newest);
     if (this.#isTooFar(cursor, newest)) return this.#fromNow(join, newest, 'limit');
     return this.#fromRecent(join, cursor, newest);
   }
@@ -232,15 +239,19 @@ export class OwnResume {
   async #askNewest({ userId, log }: OwnJoin): Promise<Newest> {
     const { recent } = this.#reader;
     const { generation } = recent;
+    const { interruptions } = this.#newest;
     const entry = await this.#reader.findNewest(userId, userId);
     const event = entry?.decoded.ok === true ? entry.decoded.event : null;
     // Known from here on; but not what this node has yet to read, which would then be taken for a repetition.
     if (event !== null && event.position.sequence <= log.readThrough && recent.generation === generation) {
-      this.#hub.learnNewest(userId, event.seq, event.position);
+      this.#newest.learn(userId, event.seq, event.position);
     }
-    const seen = this.#hub.findNewest(userId);
+    const seen = this.#newest.find(userId);
     if (seen !== null && (entry === null || (event !== null && seen.seq > event.seq))) return seen;
-    if (entry === null) return { seq: null, position: null };
+    if (entry === null) {
+      this.#newest.learnWithout(userId, interruptions);
+      return NONE;
+    }
     if (event === null) return { seq: null, position: { sequence: entry.sequence, eventId: '' } };
     return { seq: event.seq, position: event.position };
   }

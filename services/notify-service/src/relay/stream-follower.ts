@@ -14,7 +14,7 @@ const COMPLAINTS_MAX = 1_000;
 
 export interface StreamFollowerOptions {
   readonly decoder: EventDecoder;
-  readonly hub: Pick<Hub, 'publish' | 'skip' | 'skipBroadcast' | 'recallBroadcast' | 'resync' | 'logChanged' | 'recallNewest'>;
+  readonly hub: Pick<Hub, 'publish' | 'skip' | 'skipBroadcast' | 'recallBroadcast' | 'resync' | 'logChanged' | 'newest'>;
   /** Kept in step with the reading. */
   readonly recent: Pick<RecentEvents, 'add' | 'clear'>;
   readonly stats: RelayStats;
@@ -86,7 +86,7 @@ export class StreamFollower {
     recent.add(toLogEntry(message, decoded));
     const userId = decoded.ok ? decoded.event.userId : decoded.userId;
     if (userId === null) return;
-    if (decoded.ok) hub.recallNewest(userId, decoded.event.seq, decoded.event.position);
+    if (decoded.ok) hub.newest.advance(userId, decoded.event.seq, decoded.event.position);
     else hub.skip(userId);
   }
 

@@ -2,7 +2,6 @@
  * If this breaks: pings, expiries and deadlines of sockets come too early, or never.
  */
 import t from 'tap';
-import { NewestSequences } from '../../src/hub/newest-sequences.ts';
 import { TimingWheel } from '../../src/hub/timing-wheel.ts';
 
 t.test('timers fire once, in order, never early, at most two ticks late', async (t) => {
@@ -40,19 +39,4 @@ t.test('what a timer sets in motion, and a loop that was stopped for long, keep 
   wheel.schedule(1_000, () => order.push('middle'));
   wheel.advance(100_000);
   t.same(order, ['beat 3', 'beat 2', 'middle', 'beat 1', 'beat 0']);
-});
-
-t.test('the newest seq of the users heard of lately is kept, and no more', async (t) => {
-  const newest = new NewestSequences(3);
-  const at = (sequence: number): { sequence: number; eventId: string } => ({ sequence, eventId: `e${sequence}` });
-  t.equal(newest.advance(1, 5, at(1)), true);
-  t.equal(newest.advance(1, 5, at(2)), false);
-  t.equal(newest.advance(1, 4, at(3)), false);
-  t.same(newest.find(1), { seq: 5, position: at(1), skipped: 0, log: 0 });
-  for (const userId of [2, 3]) newest.advance(userId, 1, at(userId));
-  newest.advance(1, 6, at(9));
-  newest.advance(4, 1, at(10));
-  t.equal(newest.find(2), null, 'heard of longest ago');
-  t.equal(newest.find(1)?.seq, 6);
-  t.equal(newest.size, 3);
 });

@@ -90,6 +90,24 @@ export const controls: readonly Control[] = [
     },
   },
   {
+    name: 'a user of whom nothing was held is taken to have nothing for good',
+    sabotage: {},
+    install: () => {
+      const { prototype } = NewestSequences;
+      const whole = Object.getOwnPropertyDescriptor(prototype, 'isWithout') as { value: NewestSequences['isWithout'] };
+      const known = new WeakMap<NewestSequences, Set<number>>();
+      prototype.isWithout = function (this: NewestSequences, userId) {
+        const users = known.get(this) ?? new Set();
+        known.set(this, users);
+        if (whole.value.call(this, userId)) users.add(userId);
+        return users.has(userId);
+      };
+      return () => {
+        Object.defineProperty(prototype, 'isWithout', whole);
+      };
+    },
+  },
+  {
     name: 'what arrives during a join is not kept for it',
     sabotage: {
       parts: ({ hub }) => {

@@ -151,7 +151,7 @@ export class SimNode {
   /** Of each of these the newest `seq` that it has behind it; absent while unknown. */
   standing(userIds: readonly number[]): ReadonlyMap<number, number> {
     const newestOf = (userId: number): number =>
-      (userId === EVERYBODY ? this.hub.broadcasts.newestSeq : this.hub.findNewest(userId)?.seq) ?? 0;
+      (userId === EVERYBODY ? this.hub.broadcasts.newestSeq : this.hub.newest.find(userId)?.seq) ?? 0;
     return new Map(userIds.map((userId) => [userId, newestOf(userId)] as const).filter(([, seq]) => seq > 0));
   }
 
