@@ -12,12 +12,17 @@ const KILLS = 4;
 /** A minute and a half on two free cores; the rest is for machines that do something else as well. */
 const TIMEOUT_MS = 300_000;
 
-/** A scenario in the length for every test run, then the same with a part broken on purpose, which must be noticed. */
+/**
+ * A scenario in the length for every test run, and the same with a part broken on purpose, which must be noticed: after
+ * it, or beside it if that only uses the time that both wait.
+ */
 export function testScenario(title: string, scenario: Scenario): void {
   t.setTimeout(2 * TIMEOUT_MS);
+  if (scenario.isMostlyWaiting === true) t.jobs = 2;
+  const options = { timeout: TIMEOUT_MS, buffered: scenario.isMostlyWaiting === true };
   const seed = chooseSeed();
   const obstacle = scenario.findObstacle?.() ?? Promise.resolve(null);
-  t.test(title, { timeout: TIMEOUT_MS }, async (t) => {
+  t.test(title, options, async (t) => {
     if (await isSkipped(t, obstacle)) return;
     t.comment(`seed ${seed}: FAULT_SEED=${seed} repeats the random choices`);
     const { violations, counts, faults, figures, recoveryMs } = await scenario.run({
@@ -32,7 +37,7 @@ export function testScenario(title: string, scenario: Scenario): void {
     t.same(formatViolations(violations), [], 'every invariant holds');
     t.ok(counts.ok > 0 && counts.frames > 0, 'something was asked and something was received');
   });
-  t.test(`${title}; negative control: ${scenario.control.title}`, { timeout: TIMEOUT_MS }, async (t) => {
+  t.test(`${title}; negative control: ${scenario.control.title}`, options, async (t) => {
     if (await isSkipped(t, obstacle)) return;
     const random = createRandom(seed);
     const { violations } = await scenario.control.run({

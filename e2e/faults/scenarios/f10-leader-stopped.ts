@@ -199,6 +199,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const leaderStopped: Scenario = {
   id: 'F10',
   title: 'the leader of the relay stands still for 60 s with events in hand, another takes over, and it goes on',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'a relay that believes it still leads',

@@ -104,6 +104,7 @@ function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const halfOpen: Scenario = {
   id: 'F14',
   title: '1,000 clients vanish without closing their connections',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'a node that waits for an answer to its ping for ever',

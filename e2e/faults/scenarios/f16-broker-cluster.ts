@@ -154,6 +154,7 @@ async function runBroken({ t, random, progress }: ScenarioContext): Promise<Faul
 export const brokerCluster: Scenario = {
   id: 'F16',
   title: 'three nodes of NATS keep the stream together; any of them, or a leader, is killed or stands still',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'a stream with one copy, whose node is killed',

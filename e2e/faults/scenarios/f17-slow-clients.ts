@@ -107,6 +107,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const slowClients: Scenario = {
   id: 'F17',
   title: '2,000 connections send and read as slowly as they can (20 for each of the kills)',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'servers that wait for slow senders for ever',

@@ -178,6 +178,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const wrongClocks: Scenario = {
   id: 'F18',
   title: 'the clock of each service by itself is 10 minutes or a day off, set while it runs or wrong when it starts',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'services whose timers go by the time of day',

@@ -97,6 +97,7 @@ function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const brokerAwayLong: Scenario = {
   id: 'F4',
   title: 'nats-server is gone with its last acknowledgements, for longer than it recognises repeats',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'a relay that does not look up what it is in doubt about',

@@ -133,6 +133,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const databaseSilent: Scenario = {
   id: 'F8',
   title: 'PostgreSQL is black-holed, then reset; then all its processes are stopped, and go on',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'a service that waits for its database for ever, with all who come',

@@ -124,6 +124,7 @@ function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const brokerStopped: Scenario = {
   id: 'F9',
   title: 'nats-server stands still for 30 s and goes on, then several times for up to 3 s',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'services that send the broker no pings',
