@@ -23,6 +23,8 @@ export interface BenchStackOptions {
   readonly isThroughGateway?: boolean;
   /** Added to auth-service's environment. */
   readonly authEnv?: Record<string, string>;
+  /** Added to notify-service's environment. */
+  readonly notifyEnv?: Record<string, string>;
 }
 
 export interface BenchStack {
@@ -48,6 +50,7 @@ export async function startBenchStack({ t, options }: BenchContext, wanted: Benc
       ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS),
       ...wanted.authEnv,
     },
+    ...(wanted.notifyEnv === undefined ? {} : { notifyEnv: wanted.notifyEnv }),
   });
   const [version] = await stack.database.query<{ server_version: string }>('show server_version');
   return {

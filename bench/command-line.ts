@@ -21,7 +21,7 @@ ${scenarios.map(describe).join('\n')}
   --concurrency N     requests on their way at once
   --hashes KIND       password hashes: production, or cheap ones that do not show
   --through-gateway   clients speak to the gateway instead of the services
-  --profile           takes CPU profiles of auth-service: where its time goes (its speed suffers)
+  --profile           takes CPU profiles of the service: where its time goes (its speed suffers)
   --json FILE         writes the results of all scenarios of this run into one file as well
   --publish           puts the results into docs/performance/ as well, which docs/performance.md is made from: only
                       of a machine that did nothing else meanwhile

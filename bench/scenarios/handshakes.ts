@@ -4,6 +4,7 @@ import { registerMany } from '../load/account-client.ts';
 import { runClosedLoop, type LoopResult } from '../load/closed-loop.ts';
 import { openRawSocket } from '../load/socket-handshake.ts';
 import { readCpuSeconds } from '../process-usage.ts';
+import { ServiceProfiler } from '../profile/service-profiler.ts';
 import type { BenchContext, BenchResult, BenchScenario, Headline } from '../scenario.ts';
 import { describeUsage, watchServers, type Usage } from '../server-watch.ts';
 import { median, spread } from '../statistics.ts';
@@ -180,7 +181,8 @@ async function run(context: BenchContext): Promise<BenchResult> {
   const { t, options, progress } = context;
   const { rounds: roundCount = ROUNDS_DEFAULT, seconds = SECONDS_DEFAULT } = options;
   const { concurrency = CONCURRENCY_DEFAULT } = options;
-  const bench = await startBenchStack(context, { hashes: 'cheap' });
+  const profiler = options.isProfiled ? new ServiceProfiler() : null;
+  const bench = await startBenchStack(context, { hashes: 'cheap', notifyEnv: { ...profiler?.environment } });
   const tokens = (await registerMany(t, bench.authUrls, USERS)).map(({ access }) => access);
   const ways = await createWays(context, bench, tokens);
   const rounds = new Map<Way, Round[]>(ways.map((way) => [way, []]));
@@ -188,7 +190,10 @@ async function run(context: BenchContext): Promise<BenchResult> {
   // In turn, so that whatever else the machine does falls on all of them.
   for (let at = 0; at < roundCount; at += 1) {
     for (const way of ways) {
+      const isProfiled = way.name === BY_TICKET;
+      if (isProfiled) await profiler?.start(way.node);
       rounds.get(way)?.push(await measure(way, bench, concurrency, seconds / roundCount / ways.length));
+      if (isProfiled) await profiler?.stop();
     }
     progress(`${at + 1} of ${roundCount} rounds`);
   }
@@ -197,7 +202,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
   const compared = compare(rounds);
   return {
     headlines: compared.headlines,
-    tables: [tabulate(ways, rounds), compared.table, table],
+    tables: [tabulate(ways, rounds), compared.table, table, ...(profiler?.tabulate() ?? [])],
     conditions: { ...bench.conditions, users: USERS, concurrency, rounds: roundCount },
     notes: [...notes, 'Let in: until the `connected` frame was read, the join included. The client then resets.'],
     problems: [],
@@ -207,6 +212,6 @@ async function run(context: BenchContext): Promise<BenchResult> {
 export const handshakes: BenchScenario = {
   name: 'handshakes',
   description: 'what a handshake costs: by token, by reconnect ticket, refused; beside the bare upgrade of ws',
-  options: [`--seconds (${SECONDS_DEFAULT}) --rounds (${ROUNDS_DEFAULT}) --concurrency (${CONCURRENCY_DEFAULT})`],
+  options: [`--seconds (${SECONDS_DEFAULT}) --rounds (${ROUNDS_DEFAULT}) --concurrency (${CONCURRENCY_DEFAULT}) --profile (by ticket)`],
   run,
 };
