@@ -18,7 +18,6 @@ export * from './run-service.ts';
 export * from './security-headers-plugin.ts';
 export * from './server-options.ts';
 export * from './settings.ts';
-export * from './tracing/current-trace.ts';
 export * from './tracing/trace-context.ts';
 export * from './tracing/tracer.ts';
 export * from './tracing/tracing-plugin.ts';

@@ -1,6 +1,14 @@
 // If this breaks, the trail from a request to what it set off ends in the middle, or a stranger's header gets into logs.
+import Fastify from 'fastify';
 import t from 'tap';
-import { createTraceContext, currentTraceparent, formatTraceparent, parseTraceparent, runInTrace } from '../src/index.ts';
+import {
+  createTraceContext,
+  formatTraceparent,
+  idOnlyTracer,
+  parseTraceparent,
+  tracedLog,
+  tracingPlugin,
+} from '../src/index.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN_ID = '00f067aa0ba902b7';
@@ -49,16 +57,28 @@ t.test('a part of a trace has the trace’s id and one of its own', async (t) =>
   t.not(root.traceId, createTraceContext(null).traceId);
 });
 
-t.test('whatever a request sets off knows its trace, and nothing else does', async (t) => {
-  const [one, other] = [createTraceContext(null), createTraceContext(null)];
-  const later = async (): Promise<string | null> => {
+t.test('a request knows its trace, from its arrival on, and no other’s', async (t) => {
+  const lines: string[] = [];
+  const stream = { write: (line: string) => lines.push(line) };
+  const app = Fastify({ logger: { level: 'info', stream }, ...tracedLog(idOnlyTracer) });
+  await app.register(tracingPlugin, { tracer: idOnlyTracer });
+  app.addHook('onRequest', async (request, reply) => void reply.header('on-arrival', request.traceparent));
+  app.post('/', async (request) => {
     await new Promise((resolve) => setImmediate(resolve));
-    return currentTraceparent();
-  };
-  t.equal(currentTraceparent(), null);
-  t.strictSame(await Promise.all([runInTrace(one, later), runInTrace(other, later), later()]), [
-    formatTraceparent(one),
-    formatTraceparent(other),
-    null,
-  ]);
+    return { traceparent: request.traceparent };
+  });
+  t.teardown(() => app.close());
+  const parents = [createTraceContext(null), { ...createTraceContext(null), isSampled: true }];
+  const answers = await Promise.all(
+    parents.map((parent) =>
+      app.inject({ method: 'POST', url: '/', payload: {}, headers: { traceparent: formatTraceparent(parent) } }),
+    ),
+  );
+  for (const [at, { traceId, spanId, isSampled }] of parents.entries()) {
+    const { traceparent } = answers[at]?.json<{ traceparent: string }>() ?? {};
+    t.match(parseTraceparent(traceparent), { traceId, isSampled });
+    t.not(parseTraceparent(traceparent)?.spanId, spanId, 'a part of its own');
+    t.equal(answers[at]?.headers['on-arrival'], traceparent, 'the same whenever it is asked for');
+    t.ok(lines.some((line) => line.includes(`"trace_id":"${traceId}"`)), 'and its lines in the log name it');
+  }
 });

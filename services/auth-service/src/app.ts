@@ -150,8 +150,9 @@ async function registerFeatures(app: FastifyInstance, config: AuthConfig): Promi
   await app.register(accessGuardPlugin, { findHolder: (token) => sessions.findHolder(token) });
   await app.register(keysRoutes(keyRing, clock.now));
   await app.register(
-    accountsRoutes(features.accounts, (request) =>
-      sessionOpener.open({ userAgent: request.headers['user-agent'], address: request.ip }),
+    accountsRoutes(
+      features.accounts,
+      ({ headers, ip, traceparent }) => sessionOpener.open({ userAgent: headers['user-agent'], address: ip, traceparent }),
       Object.values(passwordFieldErrors),
     ),
   );

@@ -158,14 +158,13 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
   const { db, announceEvent, onError } = hooks;
   const secretKeys = secretKeysOf(config);
   const { tokenIssuer: issuer, tokenAudience: audience, accessTokenTtlSeconds: accessTtlSeconds } = config;
-  const rotationDays = config.signingKeyRotationDays;
+  const { signingKeyRotationDays: rotationDays, defaultRegion: region } = config;
   const clock = await DatabaseClock.load(db, onError);
   const keyRing = await KeyRing.load({ db, secretKeys, issuer, audience, accessTtlSeconds, rotationDays, onError });
   const refreshTokens = new RefreshTokens(secretKeys);
   const sessionOpener = createSessionOpener(config, keyRing, refreshTokens, clock.now);
   const passwordParts = await createPasswordParts(config, hooks);
   const { breaches, hasher, hashQueue, passwordKinds, pauseAfterRefusal, policy } = passwordParts;
-  const region = config.defaultRegion;
   const { securityLog, loginAttempts } = createLoginGuards(config, hooks, clock.now);
   const sessions = new SessionsService({
     db,
@@ -186,8 +185,8 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     hasher,
     announceEvent,
     policy,
-    endOtherSessions: (tx, userId, sessionId) =>
-      revokeSessions(tx, { userId, which: isOtherSession(sessionId), reason: 'password_changed' }),
+    endOtherSessions: (tx, { userId, sessionId, traceparent }) =>
+      revokeSessions(tx, { userId, which: isOtherSession(sessionId), reason: 'password_changed', traceparent }),
   });
   const accounts = new AccountsService({
     db,
@@ -200,7 +199,8 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     checkPassword: (password, context) => policy.check(password, context),
     checkBreaches: (password) => policy.checkBreaches(password),
     provePassword: (owner, password, place) => passwords.prove(owner, password, place),
-    endAllSessions: (tx, userId) => revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted' }),
+    endAllSessions: (tx, { userId, traceparent }) =>
+      revokeSessions(tx, { userId, which: isAnySession, reason: 'user_deleted', traceparent }),
   });
   const serviceClients = new ServiceClientsService({
     db,

@@ -10,6 +10,12 @@ export interface TraceContext {
   readonly isSampled: boolean;
 }
 
+/** What is done for somebody, and belongs to their trace: what comes of it can be found by it. */
+export interface Traced {
+  /** As `request.traceparent` has it; null for what no request caused. */
+  readonly traceparent: string | null;
+}
+
 /** Hexadecimal digits. */
 const SPAN_ID_LENGTH = 16;
 

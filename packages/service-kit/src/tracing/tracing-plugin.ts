@@ -1,21 +1,30 @@
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import type { IncomingMessage } from 'node:http';
-import { runInTrace } from './current-trace.ts';
-import { parseTraceparent } from './trace-context.ts';
+import { formatTraceparent, parseTraceparent } from './trace-context.ts';
 import type { Span, Tracer } from './tracer.ts';
 
 /** On the request as Node has it: Fastify's own does not exist yet when its log is made. */
 const SPAN = Symbol('span');
 
-interface Traced extends IncomingMessage {
+interface MessageWithSpan extends IncomingMessage {
   [SPAN]?: Span;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * Where this request belongs in its trace, for what it sets off. It is handed on by name: to find it from anywhere
+     * would cost every promise of the process (docs/adr/0058-the-trace-is-handed-on-by-name.md).
+     */
+    readonly traceparent: string;
+  }
 }
 
 /** From here on it is the server that failed. */
 const SERVER_ERROR_STATUS = 500;
 
-function spanOf(raw: Traced, tracer: Tracer): Span {
+function spanOf(raw: MessageWithSpan, tracer: Tracer): Span {
   raw[SPAN] ??= tracer.start('server', parseTraceparent(raw.headers.traceparent));
   return raw[SPAN];
 }
@@ -31,9 +40,11 @@ export function tracedLog(tracer: Tracer): Pick<FastifyServerOptions, 'childLogg
 }
 
 function tracing(app: FastifyInstance, { tracer }: { readonly tracer: Tracer }, done: () => void): void {
-  // Not earlier: the body arrives outside of whatever runs before it.
-  app.addHook('preHandler', (request, _reply, next) => {
-    runInTrace(spanOf(request.raw, tracer).context, next);
+  app.decorateRequest('traceparent', {
+    // Put together only where it is asked for: most requests set nothing off.
+    getter() {
+      return formatTraceparent(spanOf(this.raw, tracer).context);
+    },
   });
   if (tracer.isExporting) {
     app.addHook('onResponse', (request, reply, next) => {
@@ -56,5 +67,5 @@ function tracing(app: FastifyInstance, { tracer }: { readonly tracer: Tracer }, 
   done();
 }
 
-/** Handlers run as part of their request's trace (`currentTraceparent`), and every request is a span. */
+/** Every request is a span, and says which trace it belongs to (`request.traceparent`). */
 export const tracingPlugin = fp(tracing, { name: 'tracing', fastify: '5.x' });

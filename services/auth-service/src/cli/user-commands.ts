@@ -10,7 +10,7 @@ function setStatus(isDisabled: boolean): ServiceCommand['run'] {
     const done = await withUserLock(context.db, userId, async (tx) => {
       const isChanged = await setDisabled(tx, userId, isDisabled);
       const which = isAnySession;
-      const ended = isDisabled ? await revokeSessions(tx, { userId, which, reason: 'user_disabled' }) : 0;
+      const ended = isDisabled ? await revokeSessions(tx, { userId, which, reason: 'user_disabled', traceparent: null }) : 0;
       return { isChanged, ended };
     });
     const { isChanged = false, ended = 0 } = done ?? {};

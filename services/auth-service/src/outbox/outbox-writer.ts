@@ -1,5 +1,5 @@
 import type { EventDefinition } from '@infrasignal/shared';
-import { currentTraceparent } from '@infrasignal/service-kit';
+import type { Traced } from '@infrasignal/service-kit';
 import { sql, type SQL } from 'drizzle-orm';
 import { outbox } from '../db/schema/index.ts';
 
@@ -9,7 +9,7 @@ import { outbox } from '../db/schema/index.ts';
  */
 export const BROADCAST_LOG_ID = 0;
 
-export interface OutboxEvent {
+export interface OutboxEvent extends Traced {
   readonly definition: Pick<EventDefinition, 'type' | 'version'>;
   /**
    * Name of the CTE that changed the user. It must return `id` (the user's, or BROADCAST_LOG_ID) and `event_seq`
@@ -24,12 +24,11 @@ export interface OutboxEvent {
 /**
  * Renders the insert of an event for use as a CTE of the statement that makes the change:
  * `with changed as (update users … returning id, event_seq), event as (${insertEvent(…)}) select …`.
- * The event belongs to the trace of the request that this is rendered in.
  */
-export function insertEvent({ definition, from, data }: OutboxEvent): SQL {
+export function insertEvent({ definition, from, data, traceparent }: OutboxEvent): SQL {
   const source = sql.identifier(from);
   return sql`insert into ${outbox} (event_id, user_id, seq, type, data_version, traceparent, payload)
     select gen_random_uuid(), ${source}.id, ${source}.event_seq, ${definition.type}::text,
-      ${definition.version}::bigint, ${currentTraceparent()}::text, ${data}
+      ${definition.version}::bigint, ${traceparent}::text, ${data}
     from ${source}`;
 }

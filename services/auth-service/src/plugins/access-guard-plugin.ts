@@ -1,5 +1,5 @@
 import { commonErrors } from '@infrasignal/shared';
-import { ProblemError } from '@infrasignal/service-kit';
+import { ProblemError, type Traced } from '@infrasignal/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { isUnsafe } from './browser-session-plugin.ts';
@@ -48,6 +48,14 @@ export function getAccessHolder(request: FastifyRequest): AccessHolder {
   return request.accessHolder;
 }
 
+/**
+ * Who makes this request, and as part of which trace: for what writes an event.
+ * @throws Error on a route that forgot its guard
+ */
+export function getCaller(request: FastifyRequest): AccessHolder & Traced {
+  return { ...getAccessHolder(request), traceparent: request.traceparent };
+}
+
 async function accessGuard(app: FastifyInstance, { findHolder }: AccessGuardOptions): Promise<void> {
   app.decorateRequest('accessHolder', null);
   app.decorate('requireAccess', async (request: FastifyRequest) => {
@@ -65,9 +73,9 @@ async function accessGuard(app: FastifyInstance, { findHolder }: AccessGuardOpti
   });
 }
 
-/** Bearer tokens, or a browser's cookie with its CSRF token, on guarded routes: `onRequest: (request) => app.requireAccess(request)`, then `getAccessHolder(request)`. */
+/** Bearer tokens, or a browser's cookie with its CSRF token, on guarded routes: `onRequest: (request) => app.requireAccess(request)`, then `getAccessHolder(request)`, or `getCaller(request)`. */
 export const accessGuardPlugin = fp(accessGuard, {
   name: 'access-guard',
-  dependencies: ['browser-session'],
+  dependencies: ['browser-session', 'tracing'],
   fastify: '5.x',
 });

@@ -1,3 +1,4 @@
+import type { Traced } from '@infrasignal/service-kit';
 import { userDeleted, userRegistered, userUpdated } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
 import { executePrepared } from '../../db/prepared-statement.ts';
@@ -18,7 +19,7 @@ export interface NewAccount {
 }
 
 /** What the statement of a registration writes besides the account. */
-export interface FirstRows {
+export interface FirstRows extends Traced {
   readonly sessionId: string;
   /** Renders the session's insert for the user that the CTE of that name returns. */
   readonly insertSession: (from: string) => SQL;
@@ -61,7 +62,7 @@ export async function findTakenField(
 export async function insertAccount(
   db: Database,
   account: NewAccount,
-  { sessionId, insertSession, registrationKey, forgetFailures }: FirstRows,
+  { sessionId, insertSession, registrationKey, forgetFailures, traceparent }: FirstRows,
 ): Promise<number | null> {
   const withKey =
     registrationKey === null
@@ -83,6 +84,7 @@ export async function insertAccount(
       ${insertEvent({
         definition: userRegistered,
         from: 'account',
+        traceparent,
         data: sql`jsonb_build_object('user_id', account.id, 'phone_number', account.phone_number)`,
       })}
     ), forgotten as (
@@ -171,11 +173,20 @@ export interface HeldEvent {
   readonly data: Record<string, unknown>;
 }
 
+/** Which account, and as part of which trace. */
+interface AccountToChange extends Traced {
+  readonly userId: number;
+}
+
 /**
  * Sets or removes the e-mail address and writes `user.updated` in one statement.
  * @returns false when the address belongs to another account or the user is gone
  */
-export async function updateEmail(db: Database, userId: number, email: string | null): Promise<boolean> {
+export async function updateEmail(
+  db: Database,
+  { userId, traceparent }: AccountToChange,
+  email: string | null,
+): Promise<boolean> {
   try {
     const { rows } = await db.execute(sql`
       with account as (
@@ -185,6 +196,7 @@ export async function updateEmail(db: Database, userId: number, email: string | 
         ${insertEvent({
           definition: userUpdated,
           from: 'account',
+          traceparent,
           data: sql`jsonb_build_object('user_id', account.id, 'changed', jsonb_build_array('email'))`,
         })}
       )
@@ -202,14 +214,23 @@ export async function updateEmail(db: Database, userId: number, email: string | 
  * @param passwordHash of the password that was proven; null: an operator's order, without any
  * @returns false when the password that was proven is no longer the account's
  */
-export async function deleteAccount(tx: Transaction, userId: number, passwordHash: string | null): Promise<boolean> {
+export async function deleteAccount(
+  tx: Transaction,
+  { userId, traceparent }: AccountToChange,
+  passwordHash: string | null,
+): Promise<boolean> {
   const isProven = passwordHash === null ? sql`true` : sql`password_hash = ${passwordHash}`;
   const { rows } = await tx.execute(sql`
     with account as (
       delete from ${users} where id = ${userId} and ${isProven}
       returning id, event_seq + 1 as event_seq
     ), event as (
-      ${insertEvent({ definition: userDeleted, from: 'account', data: sql`jsonb_build_object('user_id', account.id)` })}
+      ${insertEvent({
+        definition: userDeleted,
+        from: 'account',
+        traceparent,
+        data: sql`jsonb_build_object('user_id', account.id)`,
+      })}
     )
     select id from account`);
   return rows.length === 1;

@@ -1,5 +1,5 @@
 import { commonErrors, type FieldProblem, type TokenResponse } from '@infrasignal/shared';
-import { ProblemError } from '@infrasignal/service-kit';
+import { ProblemError, type Traced } from '@infrasignal/service-kit';
 import type { SQL } from 'drizzle-orm';
 import type { CountryCode } from 'libphonenumber-js/max';
 import type { Transaction } from '../../db/transaction.ts';
@@ -33,15 +33,15 @@ import type { RegistrationKey, RegistrationKeys } from './registration-keys.ts';
  */
 const RETRIES_MAX = 100;
 
-/** What registration needs of sessions: the row for its statement, the tokens for its answer. */
-export interface FirstSession {
+/** What registration needs of sessions: the row and the trace for its statement, the tokens for its answer. */
+export interface FirstSession extends Traced {
   readonly id: string;
   insert(from: string): SQL;
   toTokens(user: { userId: number; phoneNumber: string; scopes: readonly string[] }): TokenResponse;
 }
 
-/** Whose account it is, and the session by which they say so. */
-export interface AccountOwner {
+/** Whose account it is, the session by which they say so, and the trace of what they ask for. */
+export interface AccountOwner extends Traced {
   readonly userId: number;
   readonly sessionId: string;
 }
@@ -98,7 +98,7 @@ export interface AccountsDependencies {
   /** Proves the account's password; returns the hash it was checked against, throws a problem otherwise. */
   readonly provePassword: (owner: AccountOwner, password: string, place: HashPlace) => Promise<string>;
   /** Ends every session of the user; called while the user's row is held. */
-  readonly endAllSessions: (tx: Transaction, userId: number) => Promise<number>;
+  readonly endAllSessions: (tx: Transaction, account: Traced & { userId: number }) => Promise<number>;
   readonly announceEvent: () => void;
 }
 
@@ -160,6 +160,7 @@ export class AccountsService {
               insertSession: (from) => session.insert(from),
               registrationKey: keys[0] ?? null,
               forgetFailures,
+              traceparent: session.traceparent,
             },
           );
     if (userId === null) {
@@ -214,7 +215,7 @@ export class AccountsService {
       throw new ProblemError(commonErrors.invalid_request, { errors: [invalidEmail()] });
     }
     await provePassword(owner, currentPassword, place);
-    if (!(await updateEmail(db, owner.userId, normalised))) throw taken('email');
+    if (!(await updateEmail(db, owner, normalised))) throw taken('email');
     announceEvent();
     return this.getProfile(owner.userId);
   }
@@ -222,12 +223,11 @@ export class AccountsService {
   /** Removes the account, its personal data and its sessions, and frees its number. @throws ProblemError wrong_password */
   async delete(owner: AccountOwner, password: string, place: HashPlace): Promise<void> {
     const { db, provePassword, endAllSessions, announceEvent } = this.#dependencies;
-    const { userId } = owner;
     const passwordHash = await provePassword(owner, password, place);
-    await withUserLock(db, userId, async (tx) => {
-      await endAllSessions(tx, userId);
+    await withUserLock(db, owner.userId, async (tx) => {
+      await endAllSessions(tx, owner);
       // The password was changed between the proof and the lock: throwing also undoes the end of the sessions.
-      if (!(await deleteAccount(tx, userId, passwordHash))) throw noAccount();
+      if (!(await deleteAccount(tx, owner, passwordHash))) throw noAccount();
     });
     announceEvent();
   }
@@ -235,9 +235,10 @@ export class AccountsService {
   /** The same by order of an operator, who proves nothing. @returns false when there is no such account */
   async deleteByOrder(userId: number): Promise<boolean> {
     const { db, endAllSessions, announceEvent } = this.#dependencies;
+    const account = { userId, traceparent: null };
     const isDeleted = await withUserLock(db, userId, async (tx) => {
-      await endAllSessions(tx, userId);
-      return deleteAccount(tx, userId, null);
+      await endAllSessions(tx, account);
+      return deleteAccount(tx, account, null);
     });
     announceEvent();
     return isDeleted === true;

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors, type ErrorDefinition } from '@infrasignal/shared';
 import { Type, type Static } from 'typebox';
-import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { getAccessHolder, getCaller } from '../../plugins/access-guard-plugin.ts';
 import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { guardedChange, guardedRead } from '../../plugins/openapi-security.ts';
 import { accountErrors, accountFieldErrors } from './accounts-errors.ts';
@@ -88,8 +88,7 @@ export function meRoutes(
       { schema: { ...changeSchema, fieldErrors: { current_password, email } }, config: { hashesPassword: true } },
       async (request) => {
         const { email, current_password: currentPassword } = request.body;
-        const holder = getAccessHolder(request);
-        return toBody(await service.changeEmail(holder, email, currentPassword, getHashPlace(request)));
+        return toBody(await service.changeEmail(getCaller(request), email, currentPassword, getHashPlace(request)));
       },
     );
 
@@ -97,7 +96,7 @@ export function meRoutes(
       '/api/me',
       { schema: { ...deleteSchema, fieldErrors: { current_password } }, config: { hashesPassword: true } },
       async (request, reply) => {
-        await service.delete(getAccessHolder(request), request.body.current_password, getHashPlace(request));
+        await service.delete(getCaller(request), request.body.current_password, getHashPlace(request));
         return reply.code(204).send(null);
       },
     );

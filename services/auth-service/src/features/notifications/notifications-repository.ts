@@ -1,3 +1,4 @@
+import type { Traced } from '@infrasignal/service-kit';
 import { appNotification, type NotificationTexts } from '@infrasignal/shared';
 import { sql, type SQL } from 'drizzle-orm';
 import { broadcastLog, notificationAllowances, sentNotifications, users } from '../../db/schema/index.ts';
@@ -17,7 +18,7 @@ export interface Allowance {
 }
 
 /** What somebody wants to be told. */
-export interface Submission {
+export interface Submission extends Traced {
   readonly senderId: number;
   readonly idempotencyKey: string;
   /** The whole request as JSON, to tell a retry from another request under the same key. */
@@ -76,10 +77,12 @@ function insertSent(submission: Submission, counts: { recipients: SQL; unknownUs
 }
 
 /** The event of `sent` for each row of the CTE `recipient_log`. */
-function insertEvents({ type, messages, data }: Submission, owner: { userId: SQL; phoneNumber: SQL }): SQL {
+function insertEvents(submission: Submission, owner: { userId: SQL; phoneNumber: SQL }): SQL {
+  const { type, messages, data, traceparent } = submission;
   return insertEvent({
     definition: { type, version: appNotification.version },
     from: 'recipient_log',
+    traceparent,
     data: sql`jsonb_build_object(
       'notification_id', (select id from sent), 'user_id', ${owner.userId}, 'phone_number', ${owner.phoneNumber},
       'messages', ${JSON.stringify(messages)}::jsonb, 'data', ${JSON.stringify(data)}::jsonb)`,

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors } from '@infrasignal/shared';
 import { idempotencyErrors } from '../../lib/idempotency-key.ts';
-import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { getAccessHolder, getCaller } from '../../plugins/access-guard-plugin.ts';
 import { guardedChange } from '../../plugins/openapi-security.ts';
 import { SendBodySchema, SendHeadersSchema, SentSchema } from './notifications-schemas.ts';
 import type { NotificationsService } from './notifications-service.ts';
@@ -38,7 +38,7 @@ export function notificationsRoutes(service: NotificationsService): FastifyPlugi
       },
       async (request, reply) => {
         const key = request.headers['idempotency-key'];
-        const sent = await service.send(getAccessHolder(request), request.body, String(key));
+        const sent = await service.send(getCaller(request), request.body, String(key));
         return reply.code(202).send({
           notification_id: sent.id,
           recipients: sent.recipientCount,

@@ -5,7 +5,7 @@ import {
   SCOPE_SEND_NOTIFICATIONS,
   type ErrorDefinition,
 } from '@infrasignal/shared';
-import { ProblemError } from '@infrasignal/service-kit';
+import { ProblemError, type Traced } from '@infrasignal/service-kit';
 import { idempotencyErrors, readIdempotencyKey } from '../../lib/idempotency-key.ts';
 import type { Database } from '../../plugins/database-plugin.ts';
 import {
@@ -75,7 +75,7 @@ export class NotificationsService {
    * Sends a notification, once for each key.
    * @throws ProblemError insufficient_scope, invalid_request, idempotency_key_reused, throttled
    */
-  async send(sender: Sender, body: SendBody, idempotencyKey: string): Promise<Sent> {
+  async send(sender: Sender & Traced, body: SendBody, idempotencyKey: string): Promise<Sent> {
     const { db, allowance, announceEvent } = this.#dependencies;
     const { to, type, messages, data = {} } = body;
     const scope = to === 'everybody' ? SCOPE_BROADCAST_NOTIFICATIONS : SCOPE_SEND_NOTIFICATIONS;
@@ -89,6 +89,7 @@ export class NotificationsService {
       type,
       messages,
       data,
+      traceparent: sender.traceparent,
     };
     const sent =
       userIds === null

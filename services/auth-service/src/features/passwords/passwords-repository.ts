@@ -1,3 +1,4 @@
+import type { Traced } from '@infrasignal/service-kit';
 import { userPasswordChanged } from '@infrasignal/shared';
 import { eq, sql, type SQL } from 'drizzle-orm';
 import { users } from '../../db/schema/index.ts';
@@ -26,7 +27,7 @@ export async function findPasswordHolder(db: Database, userId: number): Promise<
   return row ?? null;
 }
 
-export interface PasswordChange {
+export interface PasswordChange extends Traced {
   readonly userId: number;
   /** The hash that was checked; another one by now means that somebody else changed it first. */
   readonly from: string;
@@ -38,7 +39,7 @@ export interface PasswordChange {
 /** Replaces the hash and writes `user.password_changed` in one statement. @returns false when `from` is gone */
 export async function updatePassword(
   tx: Transaction,
-  { userId, from, to, forgetFailures }: PasswordChange,
+  { userId, from, to, forgetFailures, traceparent }: PasswordChange,
 ): Promise<boolean> {
   const { rows } = await tx.execute(sql`
     with account as (
@@ -49,6 +50,7 @@ export async function updatePassword(
       ${insertEvent({
         definition: userPasswordChanged,
         from: 'account',
+        traceparent,
         data: sql`jsonb_build_object('user_id', account.id)`,
       })}
     ), forgotten as (

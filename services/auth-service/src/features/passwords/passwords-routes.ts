@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { commonErrors } from '@infrasignal/shared';
-import { getAccessHolder } from '../../plugins/access-guard-plugin.ts';
+import { getCaller } from '../../plugins/access-guard-plugin.ts';
 import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { guardedChange } from '../../plugins/openapi-security.ts';
 import { passwordErrors, passwordFieldErrors } from './passwords-errors.ts';
@@ -35,7 +35,7 @@ export function passwordsRoutes(service: PasswordsService): FastifyPluginAsyncTy
       async (request) => {
         const { current_password: current, new_password: next } = request.body;
         const passwords = { current, next };
-        return { ended: await service.change(getAccessHolder(request), passwords, getHashPlace(request)) };
+        return { ended: await service.change(getCaller(request), passwords, getHashPlace(request)) };
       },
     );
   };

@@ -1,5 +1,5 @@
 import { commonErrors, type FieldProblem } from '@infrasignal/shared';
-import { ProblemError } from '@infrasignal/service-kit';
+import { ProblemError, type Traced } from '@infrasignal/service-kit';
 import type { SQL } from 'drizzle-orm';
 import type { Transaction } from '../../db/transaction.ts';
 import { withUserLock } from '../../db/user-lock.ts';
@@ -20,8 +20,8 @@ export interface PasswordsDependencies {
   ) => Promise<string | null>;
   /** Guesses at a former password are none at the new one: renders how they are forgotten. */
   readonly forgetFailures: (account: Omit<PasswordProver, 'sessionId'>, when: string) => SQL;
-  /** Ends every session of the user but that one; called while the user's row is held. */
-  readonly endOtherSessions: (tx: Transaction, userId: number, sessionId: string) => Promise<number>;
+  /** Ends every session of the user but their own; called while the user's row is held. */
+  readonly endOtherSessions: (tx: Transaction, caller: PasswordOwner & Traced) => Promise<number>;
   readonly announceEvent: () => void;
 }
 
@@ -81,12 +81,12 @@ export class PasswordsService {
    * @throws ProblemError wrong_password, invalid_request (the new one is refused), throttled, service_unavailable
    */
   async change(
-    caller: PasswordOwner,
+    caller: PasswordOwner & Traced,
     passwords: { current: string; next: string },
     place: HashPlace,
   ): Promise<number> {
     const { db, hasher, policy, endOtherSessions, announceEvent } = this.#dependencies;
-    const { userId, sessionId } = caller;
+    const { userId, traceparent } = caller;
     const holder = await findPasswordHolder(db, userId);
     const context = {
       phoneNumbers: [holder?.phoneNumberE164, holder?.phoneNumber].filter((number) => number != null),
@@ -96,9 +96,9 @@ export class PasswordsService {
     const from = await this.prove(caller, passwords.current, place);
     refuse(await policy.checkBreaches(passwords.next));
     const to = await hasher.at(place).hash(passwords.next);
-    const change = { userId, from, to, forgetFailures: this.#forgetting(userId, holder) };
+    const change = { userId, from, to, forgetFailures: this.#forgetting(userId, holder), traceparent };
     const ended = await withUserLock(db, userId, async (tx) =>
-      (await updatePassword(tx, change)) ? endOtherSessions(tx, userId, sessionId) : null,
+      (await updatePassword(tx, change)) ? endOtherSessions(tx, caller) : null,
     );
     // Somebody changed it between the check and the lock: what was proven is no longer the current password.
     if (ended === null) throw wrongPassword();

@@ -1,3 +1,4 @@
+import type { Traced } from '@infrasignal/service-kit';
 import type { TokenResponse } from '@infrasignal/shared';
 import { sql, type SQL } from 'drizzle-orm';
 import { randomUUID } from 'node:crypto';
@@ -7,7 +8,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { RefreshTokens } from './refresh-token.ts';
 
 /** Where a session was opened, as the request says. */
-export interface SessionOrigin {
+export interface SessionOrigin extends Traced {
   readonly userAgent: string | undefined;
   readonly address: string;
 }
@@ -19,8 +20,11 @@ export interface SessionUser {
   readonly scopes: readonly string[];
 }
 
-/** A session that is about to exist: its row for the statement that opens it, its tokens for the answer. */
-export interface NewSession {
+/**
+ * A session that is about to exist: its row and the trace of its event for the statement that opens it, its tokens for
+ * the answer.
+ */
+export interface NewSession extends Traced {
   readonly id: string;
   /** The insert for use as a CTE, for the user that the CTE named `from` returns as `id`. */
   insert(from: string): SQL;
@@ -47,11 +51,12 @@ export class SessionOpener {
     this.#options = options;
   }
 
-  open({ userAgent, address }: SessionOrigin): NewSession {
+  open({ userAgent, address, traceparent }: SessionOrigin): NewSession {
     const sessionId = randomUUID();
     const { idleTtlSeconds, ttlSeconds } = this.#options;
     return {
       id: sessionId,
+      traceparent,
       insert: (from) => sql`insert into ${sessions}
         (id, user_id, idle_expires_at, expires_at, user_agent, address_prefix)
         select ${sessionId}::uuid, id, now() + make_interval(secs => ${Math.min(idleTtlSeconds, ttlSeconds)}),

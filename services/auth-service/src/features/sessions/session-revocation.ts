@@ -1,10 +1,11 @@
+import type { Traced } from '@infrasignal/service-kit';
 import { REVOKED_SESSIONS_MAX, sessionRevoked, type SessionRevokedReason } from '@infrasignal/shared';
 import { sql, type SQL } from 'drizzle-orm';
 import { sessions, users } from '../../db/schema/index.ts';
 import type { Transaction } from '../../db/transaction.ts';
 import { insertEvent } from '../../outbox/outbox-writer.ts';
 
-export interface Revocation {
+export interface Revocation extends Traced {
   readonly userId: number;
   /** Which of the user's live sessions, as a condition on a row of `sessions`. */
   readonly which: SQL;
@@ -26,7 +27,7 @@ export async function revokeSessions(tx: Transaction, revocation: Revocation): P
 }
 
 /** Ends as many sessions as one event can name, the most recently used first, with that event in one statement. */
-async function revokeSome(tx: Transaction, { userId, which, reason }: Revocation): Promise<number> {
+async function revokeSome(tx: Transaction, { userId, which, reason, traceparent }: Revocation): Promise<number> {
   const { rows } = await tx.execute<{ count: number }>(sql`
     with ended as (
       update ${sessions} set revoked_at = now()
@@ -43,6 +44,7 @@ async function revokeSome(tx: Transaction, { userId, which, reason }: Revocation
       ${insertEvent({
         definition: sessionRevoked,
         from: 'account',
+        traceparent,
         data: sql`jsonb_build_object('user_id', account.id, 'reason', ${reason}::text,
           'session_ids', (select jsonb_agg(id) from ended))`,
       })}

@@ -55,6 +55,7 @@ export async function insertLogin(
       ${insertEvent({
         definition: userLogin,
         from: 'account',
+        traceparent: session.traceparent,
         data: sql`jsonb_build_object('user_id', account.id, 'phone_number', account.phone_number)`,
       })}
     ), forgotten as (

@@ -3,7 +3,7 @@ import { commonErrors, fieldErrors, SessionModeSchema, TokenAnswerSchema } from 
 import { ProblemError } from '@infrasignal/service-kit';
 import { Type } from 'typebox';
 import { phoneNumberFieldErrors } from '../../lib/phone-number.ts';
-import { getAccessHolder, readBearerToken } from '../../plugins/access-guard-plugin.ts';
+import { getAccessHolder, getCaller, readBearerToken } from '../../plugins/access-guard-plugin.ts';
 import { getHashPlace } from '../../plugins/hash-queue-plugin.ts';
 import { anyToken, guardedChange, guardedRead, publicRoute, refreshToken } from '../../plugins/openapi-security.ts';
 import { sessionErrors } from './sessions-errors.ts';
@@ -119,7 +119,8 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
         // Nobody may log a browser in to an account of their own choosing from another site.
         if (isCookieMode) app.browserSessions.assertOrigin(request);
         const device = app.knownDevices.find(request);
-        const origin = { userAgent: request.headers['user-agent'], address: request.ip, device };
+        const { ip: address, traceparent } = request;
+        const origin = { userAgent: request.headers['user-agent'], address, device, traceparent };
         const { tokens, sessionId } = await service.logIn(request.body, origin, getHashPlace(request));
         const deviceToken = app.knownDevices.remember(request, reply, { userId: tokens.user_id, sessionId });
         if (isCookieMode) return app.browserSessions.establish(reply, tokens, sessionId);
@@ -133,13 +134,13 @@ function tokenRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
       async (request, reply) => {
         if (request.query.session !== 'cookie') {
           if (request.body === null) throw missingRefresh();
-          return (await service.refresh(request.body.refresh)).tokens;
+          return (await service.refresh(request.body.refresh, request.traceparent)).tokens;
         }
         const token = app.browserSessions.readRefresh(request) ?? '';
         const sessionId = service.findRefreshSession(token);
         if (sessionId === null) throw new ProblemError(sessionErrors.invalid_refresh_token);
         app.browserSessions.assertCsrf(request, sessionId);
-        const { tokens } = await service.refresh(token);
+        const { tokens } = await service.refresh(token, request.traceparent);
         return app.browserSessions.establish(reply, tokens, sessionId);
       },
     );
@@ -169,15 +170,17 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
       '/api/logout',
       { schema: logoutSchema },
       async (request, reply) => {
+        const { traceparent } = request;
         const access = readBearerToken(request);
-        if (access !== null) await service.logOutByAccessToken(access);
-        if (request.body?.refresh !== undefined) await service.logOutByRefreshToken(request.body.refresh);
+        const refresh = request.body?.refresh;
+        if (access !== null) await service.logOutByAccessToken(access, traceparent);
+        if (refresh !== undefined) await service.logOutByRefreshToken(refresh, traceparent);
         const cookie = app.browserSessions.readRefresh(request);
         // A request that carries its own tokens is no cookie session's, whatever cookies a browser added to it.
-        if (cookie !== null && access === null && request.body?.refresh === undefined) {
+        if (cookie !== null && access === null && refresh === undefined) {
           const sessionId = service.findRefreshSession(cookie);
           if (sessionId !== null) app.browserSessions.assertCsrf(request, sessionId);
-          await service.logOutByRefreshToken(cookie);
+          await service.logOutByRefreshToken(cookie, traceparent);
           app.browserSessions.clear(reply);
         }
         return reply.code(204).send(null);
@@ -191,8 +194,8 @@ function logoutRoutes(service: SessionsService): FastifyPluginAsyncTypebox {
         schema: logoutEverywhereSchema,
       },
       async (request) => {
-        const holder = getAccessHolder(request);
-        return { ended: await service.logOutEverywhere(holder, request.body?.keep_current ?? false) };
+        const keepsCurrent = request.body?.keep_current ?? false;
+        return { ended: await service.logOutEverywhere(getCaller(request), keepsCurrent) };
       },
     );
   };
@@ -222,7 +225,7 @@ function sessionListRoutes(service: SessionsService): FastifyPluginAsyncTypebox 
       '/api/sessions/:session_id',
       { schema: endSchema },
       async (request, reply) => {
-        await service.endSession(getAccessHolder(request).userId, request.params.session_id);
+        await service.endSession(getCaller(request), request.params.session_id);
         return reply.code(204).send(null);
       },
     );

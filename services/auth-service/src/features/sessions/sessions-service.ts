@@ -1,5 +1,5 @@
 import { commonErrors, type SessionRevokedReason, type TokenResponse } from '@infrasignal/shared';
-import { ProblemError } from '@infrasignal/service-kit';
+import { ProblemError, type Traced } from '@infrasignal/service-kit';
 import { InvalidTokenError, type AccessTokenVerifier } from '@infrasignal/token-verifier';
 import type { SQL } from 'drizzle-orm';
 import type { CountryCode } from 'libphonenumber-js/max';
@@ -158,14 +158,17 @@ export class SessionsService {
 
   /**
    * Exchanges a refresh token for its successor and a fresh access token.
+   * @param traceparent of whoever asks, for the event of a session that ends over it
    * @throws ProblemError invalid_refresh_token; a used token that comes back after its grace also ends its session
    */
-  async refresh(token: string): Promise<OpenedSession> {
+  async refresh(token: string, traceparent: string | null): Promise<OpenedSession> {
     const { db, refreshTokens, sessionOpener, idleTtlSeconds } = this.#dependencies;
     const content = refreshTokens.decode(token);
     if (content === null) throw this.#refuseRefresh('refused');
     const rotated = await rotateSession(db, content, { idleTtlSeconds, graceSeconds: REFRESH_GRACE_SECONDS });
-    if (rotated === null) throw this.#refuseRefresh((await this.#endReplayed(content)) ? 'reused' : 'refused');
+    if (rotated === null) {
+      throw this.#refuseRefresh((await this.#endReplayed(content, traceparent)) ? 'reused' : 'refused');
+    }
     this.refreshStats.accepted += 1;
     const { sessionId } = content;
     const tokens = sessionOpener.toTokens(rotated, sessionId, rotated.counter, rotated.refreshTtlSeconds);
@@ -178,11 +181,11 @@ export class SessionsService {
   }
 
   /** Ends the session of a token that came back after its grace. @returns false if it had ended already */
-  async #endReplayed(content: RefreshTokenContent): Promise<boolean> {
+  async #endReplayed(content: RefreshTokenContent, traceparent: string | null): Promise<boolean> {
     const userId = await findSessionOwner(this.#dependencies.db, content.sessionId);
     if (userId === null) return false;
     const which = isReplayed(content, REFRESH_GRACE_SECONDS);
-    return (await this.#revoke({ userId, which, reason: 'refresh_reuse' })) > 0;
+    return (await this.#revoke({ userId, which, reason: 'refresh_reuse', traceparent })) > 0;
   }
 
   /** The session that a refresh token of ours names, whatever its state; null for a token that is not ours. */
@@ -212,33 +215,36 @@ export class SessionsService {
   }
 
   /** Ends the session of a refresh token, whatever its counter. A token that is not ours ends nothing, in silence. */
-  async logOutByRefreshToken(token: string): Promise<void> {
+  async logOutByRefreshToken(token: string, traceparent: string | null): Promise<void> {
     const { db, refreshTokens } = this.#dependencies;
     const content = refreshTokens.decode(token);
     const userId = content === null ? null : await findSessionOwner(db, content.sessionId);
     if (content === null || userId === null) return;
-    await this.#revoke({ userId, which: isSession(content.sessionId), reason: 'logout' });
+    await this.#revoke({ userId, which: isSession(content.sessionId), reason: 'logout', traceparent });
   }
 
   /** Ends the session of an access token, an expired one too: leaving must not need a token that is fresh. */
-  async logOutByAccessToken(token: string): Promise<void> {
+  async logOutByAccessToken(token: string, traceparent: string | null): Promise<void> {
     try {
       const claims = await this.#dependencies.verifier.verify(token, { ignoresExpiry: true });
-      await this.#revoke({ userId: claims.user_id, which: isSession(claims.sid), reason: 'logout' });
+      await this.#revoke({ userId: claims.user_id, which: isSession(claims.sid), reason: 'logout', traceparent });
     } catch (error) {
       if (!(error instanceof InvalidTokenError)) throw error;
     }
   }
 
   /** Ends all sessions of a user, or all others. @returns how many */
-  async logOutEverywhere({ userId, sessionId }: SessionHolder, keepsCurrent: boolean): Promise<number> {
+  async logOutEverywhere({ userId, sessionId, traceparent }: SessionHolder & Traced, keepsCurrent: boolean): Promise<number> {
     const which = keepsCurrent ? isOtherSession(sessionId) : isAnySession;
-    return this.#revoke({ userId, which, reason: 'logout_everywhere' });
+    return this.#revoke({ userId, which, reason: 'logout_everywhere', traceparent });
   }
 
-  /** Ends all sessions of a user by order of somebody else: an operator, or a withdrawn right. @returns how many */
+  /**
+   * Ends all sessions of a user by order of somebody else: an operator, or a withdrawn right. No request causes it.
+   * @returns how many
+   */
   async endAllSessions(userId: number, reason: SessionRevokedReason): Promise<number> {
-    return this.#revoke({ userId, which: isAnySession, reason });
+    return this.#revoke({ userId, which: isAnySession, reason, traceparent: null });
   }
 
   async listSessions(userId: number): Promise<ListedSession[]> {
@@ -246,8 +252,8 @@ export class SessionsService {
   }
 
   /** Ends one of the user's sessions. @throws ProblemError session_not_found for ended and other people's sessions */
-  async endSession(userId: number, sessionId: string): Promise<void> {
-    const count = await this.#revoke({ userId, which: isSession(sessionId), reason: 'session_ended' });
+  async endSession({ userId, traceparent }: SessionHolder & Traced, sessionId: string): Promise<void> {
+    const count = await this.#revoke({ userId, which: isSession(sessionId), reason: 'session_ended', traceparent });
     if (count === 0) throw new ProblemError(sessionErrors.session_not_found);
   }
 
