@@ -259,6 +259,7 @@ export class EventConsumer {
     const point = chooseResumePoint(place, stateNow, found);
     if (point.kind === 'continue') {
       const epoch = await this.#openAfter(connection, point.fromSequence - 1);
+      await this.#assertSameLog(epoch);
       return {
         epoch,
         settle: () => {
@@ -276,6 +277,17 @@ export class EventConsumer {
     if (epoch.startsAfter >= sequence) return epoch;
     epoch.end('stream_changed');
     throw new Error('the event stream became shorter while a consumer was opened');
+  }
+
+  /** That the place is one of this log was asked before there was a consumer: it may have been made anew in between. */
+  async #assertSameLog(epoch: ConsumerEpoch): Promise<void> {
+    try {
+      if (await this.isSameLog()) return;
+      throw new Error('the event stream became another one while a consumer was opened');
+    } catch (error) {
+      epoch.end('stream_changed');
+      throw error;
+    }
   }
 
   async #openRecovery(

@@ -333,4 +333,29 @@ export const changedLogRegressions: Readonly<Record<string, Schedule>> = {
       { kind: 'recreate', areTold: false, waitMs: 10 },
     ],
   },
+  /**
+   * A node whose consumer had a message twice opened another; between the proof of its place and the new consumer the
+   * stream was made anew, and it went on at that place of the other one. Sockets without a subprotocol, which cannot be
+   * sent back, never heard of what stood before it.
+   */
+  'made anew between the proof of a place and the consumer that goes on there': {
+    seed: 0,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'revoke', client: 0, isEverywhere: false, waitMs: 10 },
+      { kind: 'login', user: 2, count: 1, waitMs: 10 },
+      { kind: 'delivery', node: 0, fault: 'twice', waitMs: 0 },
+      { kind: 'pass', waitMs: 5_000 },
+      { kind: 'slowBroker', ms: 500, waitMs: 10 },
+      { kind: 'login', user: 2, count: 3, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 129 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 11 },
+      { kind: 'recreate', areTold: false, waitMs: 300 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 10 },
+      { kind: 'crashBroker', lost: 0, downMs: 10, forgetsIds: false, waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 300 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 0 },
+    ],
+  },
 };
