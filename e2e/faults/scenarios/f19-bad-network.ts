@@ -170,6 +170,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const badNetwork: Scenario = {
   id: 'F19',
   title: 'the network on each link is slow, lossy, in pieces, silent or gone, one after the other in random order',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'an auth-service that waits for its database for ever',

@@ -164,6 +164,7 @@ async function runBroken({ t, random, progress }: ScenarioContext): Promise<Faul
 export const rollingReleases: Scenario = {
   id: 'F20',
   title: 'both services are replaced, instance by instance, by a release that writes other events, and back',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'a node that takes an event that it does not know for invalid',

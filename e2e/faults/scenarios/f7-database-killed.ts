@@ -145,6 +145,7 @@ async function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
 export const databaseKilled: Scenario = {
   id: 'F7',
   title: 'PostgreSQL is restarted with -m immediate, then all its backends are killed every 150 ms',
+  isMostlyWaiting: true,
   run,
   control: {
     title: 'an event written after its change in another transaction, and a pool without an error listener',
