@@ -6,7 +6,7 @@ import { openRawSocket } from '../load/socket-handshake.ts';
 import { readCpuSeconds } from '../process-usage.ts';
 import { ServiceProfiler } from '../profile/service-profiler.ts';
 import type { BenchContext, BenchResult, BenchScenario, Headline } from '../scenario.ts';
-import { describeUsage, watchServers, type Usage } from '../server-watch.ts';
+import { describeUsage, watchServers, type Usage, type WatchedServer } from '../server-watch.ts';
 import { median, spread } from '../statistics.ts';
 import type { Table } from '../table.ts';
 
@@ -99,8 +99,8 @@ async function createWays({ t }: BenchContext, { stack }: BenchStack, tokens: re
   ];
 }
 
-async function measure(way: Way, bench: BenchStack, concurrency: number, seconds: number): Promise<Round> {
-  const stopWatch = watchServers(bench.servers);
+async function measure(way: Way, servers: readonly WatchedServer[], concurrency: number, seconds: number): Promise<Round> {
+  const stopWatch = watchServers(servers);
   const before = readCpuSeconds(way.node.pid);
   let next = 0;
   const loop = await runClosedLoop(concurrency, seconds, async () => {
@@ -108,6 +108,12 @@ async function measure(way: Way, bench: BenchStack, concurrency: number, seconds
     await shakeHands(way, way.headers(next));
   });
   return { loop, cpuSeconds: readCpuSeconds(way.node.pid) - before, usage: stopWatch() };
+}
+
+/** The nodes of those ways that are not part of the stack. */
+function listOthers(ways: readonly Way[], ours: ServiceProcess): WatchedServer[] {
+  const others = ways.filter(({ node }) => node !== ours);
+  return others.map(({ name, node: { pid } }) => ({ name, pid, hasChildren: false }));
 }
 
 async function warmUp(way: Way, concurrency: number): Promise<void> {
@@ -185,6 +191,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
   const bench = await startBenchStack(context, { hashes: 'cheap', notifyEnv: { ...profiler?.environment } });
   const tokens = (await registerMany(t, bench.authUrls, USERS)).map(({ access }) => access);
   const ways = await createWays(context, bench, tokens);
+  const servers = [...bench.servers, ...listOthers(ways, bench.stack.notify)];
   const rounds = new Map<Way, Round[]>(ways.map((way) => [way, []]));
   for (const way of ways) await warmUp(way, concurrency);
   // In turn, so that whatever else the machine does falls on all of them.
@@ -192,13 +199,13 @@ async function run(context: BenchContext): Promise<BenchResult> {
     for (const way of ways) {
       const isProfiled = way.name === BY_TICKET;
       if (isProfiled) await profiler?.start(way.node);
-      rounds.get(way)?.push(await measure(way, bench, concurrency, seconds / roundCount / ways.length));
+      rounds.get(way)?.push(await measure(way, servers, concurrency, seconds / roundCount / ways.length));
       if (isProfiled) await profiler?.stop();
     }
     progress(`${at + 1} of ${roundCount} rounds`);
   }
   const usages = [...rounds.values()].flat().map(({ usage }) => usage);
-  const { table, notes } = describeUsage(bench.servers, usages);
+  const { table, notes } = describeUsage(servers, usages);
   const compared = compare(rounds);
   return {
     headlines: compared.headlines,
