@@ -6,6 +6,7 @@ import {
   type AccessTokenClaims,
 } from '@infrasignal/shared';
 import { createVerifier } from 'fast-jwt';
+import { VerifiedTokens, type VerifiedToken } from './verified-tokens.ts';
 
 /** Where public keys come from, by the `kid` of a token's header. PEM (SPKI); null when there is no such key. */
 export interface KeySource {
@@ -21,6 +22,11 @@ export interface AccessTokenVerifierOptions {
    * that of whoever signed them. By default this machine's.
    */
   readonly now?: () => number;
+  /**
+   * Of how many tokens it is remembered that their signature is good, about 700 bytes each: for a service that sees the
+   * same token with many requests. All else is asked each time. By default of none.
+   */
+  readonly rememberedMax?: number;
 }
 
 /**
@@ -71,6 +77,20 @@ function parseCanonical(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
+/** The key that a token names, if the token is written as ours are. @throws InvalidTokenError */
+function readKid(token: string): string {
+  const [header, payload, signature, ...rest] = token.split('.');
+  if (rest.length > 0) throw new InvalidTokenError('not three segments');
+  const { alg, typ, kid, ...others } = parseCanonical(decodeCanonical(header));
+  if (alg !== ACCESS_TOKEN_ALGORITHM || typ !== ACCESS_TOKEN_TYP) throw new InvalidTokenError('wrong alg or typ');
+  // Nothing else is ever in our headers: `jku`, `jwk`, `x5u` and `crit` could only mean harm.
+  if (Object.keys(others).length > 0) throw new InvalidTokenError('unexpected header');
+  if (typeof kid !== 'string' || kid.length > KID_LENGTH_MAX) throw new InvalidTokenError('no kid');
+  parseCanonical(decodeCanonical(payload));
+  decodeCanonical(signature);
+  return kid;
+}
+
 /**
  * Verifies access tokens: signature by a published Ed25519 key, `typ`, `iss`, `aud`, `exp`, `nbf`, and the claims' own
  * shapes (RFC 8725, RFC 9068). Nothing of a token chooses how it is verified but `kid`, which chooses among our keys.
@@ -81,10 +101,12 @@ export class AccessTokenVerifier {
   readonly #options: AccessTokenVerifierOptions;
   readonly #now: () => number;
   readonly #verifiers = new Map<string, Verify>();
+  readonly #verified: VerifiedTokens;
 
   constructor(options: AccessTokenVerifierOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#verified = new VerifiedTokens(options.rememberedMax ?? 0);
   }
 
   /**
@@ -92,9 +114,18 @@ export class AccessTokenVerifier {
    * @throws InvalidTokenError for everything that is not a token of ours that is good now
    */
   async verify(token: string, options: { ignoresExpiry?: boolean } = {}): Promise<AccessTokenClaims> {
-    const kid = this.#readKid(token);
+    if (token.length > TOKEN_LENGTH_MAX) throw new InvalidTokenError('too long');
+    const known = this.#verified.find(token);
+    const kid = known?.kid ?? readKid(token);
+    // Also of a token that is known: its key may have been taken back.
     const pem = await this.#options.keys.find(kid);
     if (pem === null) throw new InvalidTokenError('unknown key');
+    const { claims, notBefore } = known?.pem === pem ? known : this.#verifySignature(token, kid, pem);
+    this.#checkTime(claims, notBefore, options.ignoresExpiry ?? false);
+    return claims;
+  }
+
+  #verifySignature(token: string, kid: string, pem: string): VerifiedToken {
     let payload: unknown;
     try {
       payload = this.#verifierFor(pem)(token);
@@ -103,8 +134,9 @@ export class AccessTokenVerifier {
     }
     const claims = parseAccessTokenClaims(payload);
     if (claims === null) throw new InvalidTokenError('not the claims of an access token');
-    this.#checkTime(claims, (payload as { readonly nbf?: unknown }).nbf, options.ignoresExpiry ?? false);
-    return claims;
+    const verified = { kid, pem, claims: Object.freeze(claims), notBefore: (payload as { readonly nbf?: unknown }).nbf };
+    this.#verified.add(token, verified);
+    return verified;
   }
 
   /** `fast-jwt` would go by the clock of this machine. */
@@ -121,20 +153,6 @@ export class AccessTokenVerifier {
     }
   }
 
-  #readKid(token: string): string {
-    if (token.length > TOKEN_LENGTH_MAX) throw new InvalidTokenError('too long');
-    const [header, payload, signature, ...rest] = token.split('.');
-    if (rest.length > 0) throw new InvalidTokenError('not three segments');
-    const { alg, typ, kid, ...others } = parseCanonical(decodeCanonical(header));
-    if (alg !== ACCESS_TOKEN_ALGORITHM || typ !== ACCESS_TOKEN_TYP) throw new InvalidTokenError('wrong alg or typ');
-    // Nothing else is ever in our headers: `jku`, `jwk`, `x5u` and `crit` could only mean harm.
-    if (Object.keys(others).length > 0) throw new InvalidTokenError('unexpected header');
-    if (typeof kid !== 'string' || kid.length > KID_LENGTH_MAX) throw new InvalidTokenError('no kid');
-    parseCanonical(decodeCanonical(payload));
-    decodeCanonical(signature);
-    return kid;
-  }
-
   #verifierFor(pem: string): Verify {
     const existing = this.#verifiers.get(pem);
     if (existing !== undefined) return existing;
@@ -149,7 +167,7 @@ export class AccessTokenVerifier {
       ignoreExpiration: true,
       ignoreNotBefore: true,
       requiredClaims: ['iss', 'aud', 'sub', 'exp', 'iat', 'jti', 'sid'],
-      // A cache would answer for a revoked or expired token, and be filled by anybody.
+      // Its cache would answer for a token whose key was taken back.
       cache: false,
     }) as Verify;
     this.#verifiers.set(pem, verify);

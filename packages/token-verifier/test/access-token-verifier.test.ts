@@ -1,7 +1,8 @@
 // If this breaks, somebody who can write JSON is whoever they like to be: on every service that trusts our tokens.
-import { generateKeyPairSync, createHmac, createPrivateKey, sign, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, createHmac, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { test } from 'tap';
 import { AccessTokenVerifier, InvalidTokenError } from '../src/index.ts';
+import { VerifiedTokens } from '../src/verified-tokens.ts';
 
 const KID = 'the-key';
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -155,4 +156,40 @@ test('F18 tokens are judged by the time that is given, not by the clock of this 
   t.ok(await elsewhere.verify(good));
   await t.rejects(elsewhere.verify(token({ nbf: now() })), InvalidTokenError, 'not valid yet');
   await t.rejects(elsewhere.verify(token({ nbf: '0' })), InvalidTokenError, 'not a number');
+});
+
+test('A17 of a token that is remembered, all but the signature is asked each time', async (t) => {
+  let pem: string | null = publicPem;
+  let nowMs = Date.now();
+  const keys = { find: () => pem };
+  const settings = { issuer: 'infrasignal', audience: 'infrasignal', keys, now: () => nowMs, rememberedMax: 2 };
+  const remembering = new AccessTokenVerifier(settings);
+  const good = token();
+  const claims = await remembering.verify(good);
+  t.equal(await remembering.verify(good), claims, 'not decoded again');
+  t.ok(Object.isFrozen(claims), 'nobody can change what others are told');
+
+  pem = null;
+  await t.rejects(remembering.verify(good), { message: 'unknown key' }, 'its key was taken back');
+  pem = createPublicKey(stranger).export({ type: 'spki', format: 'pem' }).toString();
+  await t.rejects(remembering.verify(good), InvalidTokenError, 'its key is another one');
+  pem = publicPem;
+  const [head = '', , signature = ''] = good.split('.');
+  const forged = `${head}.${encode(JSON.stringify({ ...goodClaims(), user_id: 1, sub: '1' }))}.${signature}`;
+  for (let at = 0; at < 2; at += 1) await t.rejects(remembering.verify(forged), InvalidTokenError, 'never good');
+
+  nowMs += 301_000;
+  await t.rejects(remembering.verify(good), { message: 'expired' });
+  t.equal(await remembering.verify(good, { ignoresExpiry: true }), claims);
+});
+
+test('A17 the token that came first is forgotten first', async (t) => {
+  const verified = new VerifiedTokens(2);
+  const known = { kid: KID, pem: publicPem, claims: await verifier.verify(token()), notBefore: undefined };
+  for (const each of ['a', 'b', 'b', 'c']) verified.add(each, known);
+  t.equal(verified.size, 2);
+  t.same(['a', 'b', 'c'].map((each) => verified.find(each) === known), [false, true, true]);
+  const none = new VerifiedTokens(0);
+  none.add('a', known);
+  t.equal(none.find('a'), null);
 });

@@ -55,6 +55,12 @@ export function secretKeysOf(config: AuthConfig): readonly [string, ...string[]]
   return [config.secretKey, ...config.secretKeyFallbacks];
 }
 
+/**
+ * A client shows the same access token with every request for minutes: its signature is verified once. These are the
+ * clients of as many minutes, in 7 MB; of more, some cost a signature each time.
+ */
+const REMEMBERED_TOKENS_MAX = 10_000;
+
 /** A hash keeps a thread for its whole time. So many are left for everything else: without one, a name lookup waits. */
 const THREADS_WITHOUT_HASHES = 2;
 
@@ -175,7 +181,7 @@ export async function createFeatures(config: AuthConfig, hooks: FeatureHooks): P
     announceEvent,
     sessionOpener,
     refreshTokens,
-    verifier: new AccessTokenVerifier({ issuer, audience, keys: keyRing, now: clock.now }),
+    verifier: new AccessTokenVerifier({ issuer, audience, keys: keyRing, now: clock.now, rememberedMax: REMEMBERED_TOKENS_MAX }),
     idleTtlSeconds: config.sessionIdleTtlSeconds,
   });
   const passwords = new PasswordsService({
