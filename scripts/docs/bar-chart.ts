@@ -22,8 +22,8 @@ export interface BarChart {
 }
 
 /** Pixels. */
-const WIDTH = 1_140;
-const LABEL_WIDTH = 580;
+const WIDTH = 1_220;
+const LABEL_WIDTH = 660;
 const FIGURE_WIDTH = 160;
 const BAR_HEIGHT = 16;
 const ROW_HEIGHT = 22;
