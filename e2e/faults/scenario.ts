@@ -24,7 +24,7 @@ export interface Scenario {
    * reported as skipped, with the reason, and never as passed.
    */
   readonly findObstacle?: () => Promise<string | null>;
-  /** True: most of it is time that the fault takes, with the cores idle. In test runs its control runs meanwhile. */
+  /** True: for most of it something is waited for, with a core or both idle. In test runs its control runs meanwhile. */
   readonly isMostlyWaiting?: boolean;
   run(context: ScenarioContext): Promise<FaultRunResult>;
   /** The same with a part that is broken on purpose, by the harness: the checks have to notice. */
