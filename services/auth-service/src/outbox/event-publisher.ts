@@ -72,6 +72,14 @@ function toSubject({ userId, type }: OutboxRow): string {
   return userId === BROADCAST_LOG_ID ? broadcastSubject(type) : eventSubject(userId, type);
 }
 
+/** The broker takes a message for the repeat of one that it does not hold yet, and perhaps never will. */
+export class UnstoredRepeatError extends Error {
+  constructor() {
+    super('the broker calls the event a repeat of one that it has not stored');
+    this.name = 'UnstoredRepeatError';
+  }
+}
+
 /** Publishes rows on one broker connection, for one epoch. */
 export class EventPublisher {
   readonly #js: JetStreamClient;
@@ -137,7 +145,11 @@ export class EventPublisher {
     const subject = toSubject(row);
     const isInDoubt = currentAgeSeconds(row) > this.#choices.duplicateWindowSeconds * LOOKUP_SHARE;
     if (isInDoubt && (await this.#isStored(subject, row.seq))) return;
-    await this.#js.publish(subject, JSON.stringify(toEnvelope(row)), { msgID: row.eventId, timeout: ACK_TIMEOUT_MS });
+    const options = { msgID: row.eventId, timeout: ACK_TIMEOUT_MS };
+    const { seq } = await this.#js.publish(subject, JSON.stringify(toEnvelope(row)), options);
+    // A leader of a cluster that stood still, or lost its followers, answers so for what it has proposed itself, and may
+    // never store: it is a repeat to it, of nothing that has a place. nats-server 2.11 and later refuse instead.
+    if (seq === 0) throw new UnstoredRepeatError();
   }
 
   /** True if the newest message on the subject is this row's or a later one; one subject's messages rise in `seq`. */
