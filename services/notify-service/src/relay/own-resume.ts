@@ -88,7 +88,9 @@ export class OwnResume {
       return remembered;
     }
     stats.joinsFromBroker += 1;
-    const newest = known ?? (await this.#askNewest(join));
+    let newest = known ?? (await this.#askNewest(join));
+    // The answer may be that to a question from before this join: whoever is ahead of it asks once more.
+    if (known === null && isAhead(cursor, newest)) newest = await this.#askNewest(join);
     const plan = this.#decide(join, cursor, newest);
     if (plan !== null) return plan;
     if (cursor === null) throw new Error('without a cursor there is nothing to read');
@@ -110,7 +112,7 @@ export class OwnResume {
   #decide(join: OwnJoin, cursor: OwnCursor | null, newest: Newest): OwnPlan | null {
     if (cursor === null) return this.#fromNow(join, newest, join.after === null ? null : 'unknown_cursor');
     if (newest.seq === cursor.seq) return this.#whole(join, cursor.seq, newest);
-    if (newest.seq !== null && newest.seq < cursor.seq) return this.#fromNow(join, newest, 'unknown_cursor');
+    if (isAhead(cursor, newest)) return this.#fromNow(join, newest, 'unknown_cursor');
     if (newest.position === null && this.#findRecentHint(cursor) !== null) return this.#whole(join, cursor.seq, newest);
     if (this.#isTooFar(cursor, newest)) return this.#fromNow(join, newest, 'limit');
     return this.#fromRecent(join, cursor, newest);
@@ -267,6 +269,11 @@ export class OwnResume {
 export function readOwnCursor({ after, userId }: Pick<OwnJoin, 'after' | 'userId'>): OwnCursor | null {
   const cursor = after === null ? null : parseCursor(after);
   return cursor?.kind === 'own' && (cursor.userId ?? userId) === userId ? cursor : null;
+}
+
+/** True if a client says to have more than there is. */
+function isAhead(cursor: OwnCursor | null, newest: Newest): boolean {
+  return cursor !== null && newest.seq !== null && newest.seq < cursor.seq;
 }
 
 /** With nothing before a true hint, the first event after it may carry any `seq`: older ones may have been evicted. */

@@ -74,14 +74,14 @@ export class SharedReader {
     return this.#reads.inFlight + this.#searches.inFlight;
   }
 
-  /** The newest message of a user; it knows of everything that was stored before this was called. */
+  /** The newest message of a user, as of when this was called or, where others asked before, a little earlier. */
   findNewest(client: ReadClient, userId: number): Promise<LogEntry | null> {
     return this.#reads.ask(client, `newest ${userId}`, async () => {
       return this.#toEntry(await this.#reader.findNewestAtLeader(userId));
     });
   }
 
-  /** The newest message for everybody; it knows of everything that was stored before this was called. */
+  /** The newest message for everybody, as of then. */
   findNewestBroadcast(client: ReadClient): Promise<LogEntry | null> {
     return this.#reads.ask(client, 'newest broadcast', async () => {
       return this.#toEntry(await this.#reader.findNewestBroadcastAtLeader());

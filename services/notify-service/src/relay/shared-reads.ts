@@ -98,7 +98,8 @@ export class SharedReads {
       queuedAtMs: this.#clock.now(),
       isStarted: false,
       run: async () => {
-        const started = start();
+        // Whoever gets the answer may ask again at once, and is not given the same one.
+        const started = start().finally(() => this.#reads.delete(key));
         settle(started);
         await started.catch(() => undefined);
       },
@@ -154,7 +155,6 @@ export class SharedReads {
     void read.run().then(() => {
       this.#inFlight -= 1;
       client.inFlight -= 1;
-      this.#reads.delete(read.key);
       this.#settleClient(client);
       this.#pump();
     });

@@ -64,7 +64,9 @@ export class UserResume {
   async #findAhead(join: OwnJoin, cursor: OwnCursor): Promise<Missed | RecoveryFailure> {
     const { reader } = this.#options;
     const { broadcastSeq: seq, hint } = cursor;
-    const newest = await reader.findNewestBroadcast(join.userId);
+    let newest = await reader.findNewestBroadcast(join.userId);
+    // The answer may be that to a question from before this join: one from after it decides.
+    if (newest?.decoded.ok === true && newest.decoded.event.seq < seq) newest = await reader.findNewestBroadcast(join.userId);
     const ahead: Missed = { seq, events: [] };
     if (newest?.decoded.ok === true) return newest.decoded.event.seq >= seq ? ahead : 'unknown_cursor';
     // None is held, or the newest is no event and has no number: that the log is the one with the hint tells as much. A

@@ -134,4 +134,32 @@ export const sameLogRegressions: Readonly<Record<string, Schedule>> = {
       { kind: 'drainNode', node: 1, waitMs: 300 },
     ],
   },
+  /**
+   * A client came to a node that lagged behind what it had, while the newest event for everybody was being asked for on
+   * behalf of somebody else: the answer was older than its cursor, which was said to be of no log.
+   */
+  'ahead of the answer to an earlier question': {
+    seed: 10,
+    readsBatches: false,
+    clockCostMs: 0,
+    actions: [
+      { kind: 'login', user: 2, count: 1, waitMs: 10 },
+      { kind: 'login', user: 1, count: 4, waitMs: 0 },
+      { kind: 'comeBack', client: 5, cursor: 'last', waitMs: 0 },
+      { kind: 'login', user: 3, count: 4, waitMs: 3 },
+      { kind: 'comeBack', client: 4, cursor: 'none', waitMs: 9 },
+      { kind: 'lag', node: 1, ms: 1_500, waitMs: 359 },
+      { kind: 'slowBroker', ms: 500, waitMs: 0 },
+      { kind: 'login', user: 3, count: 1, waitMs: 10 },
+      { kind: 'news', count: 3, waitMs: 0 },
+      { kind: 'news', count: 3, waitMs: 21 },
+      { kind: 'drainNode', node: 0, waitMs: 71 },
+      { kind: 'login', user: 3, count: 4, waitMs: 41 },
+      { kind: 'comeBack', client: 0, cursor: 'last', waitMs: 11 },
+      { kind: 'login', user: 1, count: 2, waitMs: 10 },
+      { kind: 'news', count: 3, waitMs: 10 },
+      { kind: 'pass', waitMs: 0 },
+      { kind: 'login', user: 1, count: 1, waitMs: 10 },
+    ],
+  },
 };
