@@ -1,6 +1,7 @@
 // If this breaks, an event is marked as published that no broker has: it is lost for everybody, and nothing says so.
+import { EVENTS_STREAM_NAME } from '@infrasignal/shared';
+import { startTestNatsCluster, waitFor } from '@infrasignal/testkit';
 import { connect } from '@nats-io/transport-node';
-import { startTestNats } from '@infrasignal/testkit';
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { EventPublisher, UnstoredRepeatError } from '../../src/outbox/event-publisher.ts';
@@ -20,16 +21,26 @@ const row: OutboxRow = {
   readAtMs: performance.now(),
 };
 
-t.test('F16 a repeat of what the broker has not stored is in doubt, one of what it has is stored', async (t) => {
-  const nats = await startTestNats(t);
-  const [connection, leader] = await Promise.all([connect({ servers: nats.url }), connect({ servers: nats.url })]);
-  t.teardown(() => Promise.all([connection.close(), leader.close()]));
-  // The very answers of nats-server 2.10: of a leader that has only proposed it, and of one that has it.
-  const answers = ['{"stream":"EVENTS","seq":0,"duplicate": true}', '{"stream":"EVENTS","seq":8188,"duplicate": true}'];
-  leader.subscribe('users.>', { callback: (_error, message) => void message.respond(answers.shift() ?? '') });
-  await leader.flush();
-  const choices = { replicas: 1, duplicateWindowSeconds: 600 };
-  const publisher = await EventPublisher.create(connection, choices);
-  await t.rejects(publisher.store(row), UnstoredRepeatError);
-  await t.resolves(publisher.store(row));
+const CHOICES = { replicas: 3, duplicateWindowSeconds: 600 };
+
+t.test('F16 what a leader without followers has only proposed is in doubt, however often it is published', async (t) => {
+  const cluster = await startTestNatsCluster(t);
+  const connection = await connect({ servers: cluster.url });
+  const publisher = await EventPublisher.create(connection, CHOICES);
+  await publisher.ensureStream();
+  const findLeader = () => cluster.findStreamLeader(EVENTS_STREAM_NAME);
+  await waitFor(async () => (await findLeader()) !== null, { timeoutMs: 30_000, description: 'the stream to have a leader' });
+  const leader = await findLeader();
+  const toLeader = await connect({ servers: leader?.url ?? cluster.url });
+  const atLeader = await EventPublisher.create(toLeader, CHOICES);
+  t.teardown(() => Promise.all([connection.close(), toLeader.close()]));
+
+  const followers = cluster.nodes.filter((node) => node !== leader);
+  await Promise.all(followers.map((node) => node.kill('SIGSTOP')));
+  await t.rejects(atLeader.store(row), { name: 'TimeoutError' }, 'nobody acknowledges it');
+  await t.rejects(atLeader.store(row), UnstoredRepeatError, 'to the leader it is a repeat, of what has no place');
+
+  await Promise.all(followers.map((node) => node.kill('SIGCONT')));
+  const isStored = (): Promise<boolean> => atLeader.store(row).then(() => true, () => false);
+  await waitFor(isStored, { timeoutMs: 30_000, description: 'the event to be stored' });
 });
