@@ -38,6 +38,8 @@ export class TokenIssuer {
   answer: { status: number; body: string } | null = null;
   /** Further headers of its answers, for instance another `date`. */
   headers: Record<string, string> = {};
+  /** Its answers wait for this. */
+  answersAfter: Promise<void> = Promise.resolve();
 
   static async start(t: Teardown): Promise<TokenIssuer> {
     const issuer = new TokenIssuer();
@@ -55,7 +57,8 @@ export class TokenIssuer {
       this.requests += 1;
       const keys = JSON.stringify({ keys: this.#keys.map((key) => key.publicJwk) });
       const { status, body } = this.answer ?? { status: 200, body: keys };
-      response.writeHead(status, { 'content-type': 'application/json', connection: 'close', ...this.headers }).end(body);
+      response.writeHead(status, { 'content-type': 'application/json', connection: 'close', ...this.headers });
+      void this.answersAfter.then(() => response.end(body));
     });
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
