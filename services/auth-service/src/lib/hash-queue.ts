@@ -41,6 +41,8 @@ export interface HashQueueOptions {
   readonly waitingMax: number;
   /** The longest that a hash may wait. */
   readonly waitMsMax: number;
+  /** Milliseconds that only go forward; `performance.now` by default. */
+  readonly now?: () => number;
 }
 
 interface Waiting {
@@ -117,12 +119,14 @@ export class HashQueue {
   onWaited: (seconds: number) => void = () => undefined;
 
   readonly #options: HashQueueOptions;
+  readonly #now: () => number;
   /** In the order of arrival; one that is given up leaves from the middle. */
   readonly #waiting = new Set<Waiting>();
   #meanMs = 0;
 
   constructor(options: HashQueueOptions) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** @throws ProblemError service_unavailable with `Retry-After` unless there is a place now; takes none */
@@ -174,11 +178,11 @@ export class HashQueue {
       throw overloaded();
     }
     await this.#waitForTurn(place);
-    const startedAt = performance.now();
+    const startedAt = this.#now();
     try {
       return await compute();
     } finally {
-      const tookMs = performance.now() - startedAt;
+      const tookMs = this.#now() - startedAt;
       this.#meanMs = this.#meanMs === 0 ? tookMs : this.#meanMs + (tookMs - this.#meanMs) * MEAN_WEIGHT;
       this.stats.computed += 1;
       this.stats.running -= 1;
@@ -202,11 +206,11 @@ export class HashQueue {
       };
       const waiting: Waiting = {
         place,
-        since: performance.now(),
+        since: this.#now(),
         start: () => {
           end();
           this.stats.running += 1;
-          this.onWaited((performance.now() - waiting.since) / 1_000);
+          this.onWaited((this.#now() - waiting.since) / 1_000);
           resolve();
         },
         giveUp: () => {
