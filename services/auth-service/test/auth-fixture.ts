@@ -14,7 +14,10 @@ export interface TestContext {
   teardown(handler: () => unknown): unknown;
 }
 
-/** The environment of an auth-service under test: real servers, hashes as cheap as they get, no limit on logins. */
+/**
+ * The environment of an auth-service under test: real servers, hashes as cheap as they get, no limit on logins, and a
+ * database that may take as long as a busy machine does. A test about one of these limits sets it itself.
+ */
 export function testEnvironment(servers: { databaseUrl: string; natsUrl: string }): Record<string, string> {
   return {
     DATABASE_URL: servers.databaseUrl,
@@ -24,6 +27,9 @@ export function testEnvironment(servers: { databaseUrl: string; natsUrl: string 
     ARGON2_ITERATIONS: '1',
     LOG_LEVEL: 'silent',
     ...ROOMY_AUTH_LIMITS,
+    // Not among the limits above: the fault scenarios use those too, and judge how soon the service is well again.
+    DATABASE_CONNECT_MS_MAX: '60000',
+    DATABASE_STATEMENT_MS_MAX: '60000',
   };
 }
 

@@ -23,7 +23,7 @@ async function start(t: { teardown(handler: () => unknown): unknown }) {
   const url = new URL(postgres.url());
   url.port = String(proxy.port);
   const environment = testEnvironment({ databaseUrl: url.href, natsUrl: nats.url });
-  const limits = { DATABASE_POOL_MAX: '1', DATABASE_STATEMENT_MS_MAX: '1000' };
+  const limits = { DATABASE_POOL_MAX: '1', DATABASE_CONNECT_MS_MAX: '3000', DATABASE_STATEMENT_MS_MAX: '1000' };
   const app = await buildApp(loadConfig({ ...environment, ...limits }));
   t.teardown(() => app.close());
   await app.ready();
