@@ -2,6 +2,7 @@
 // database is back.
 import type { EventEnvelope } from '@infrasignal/shared';
 import { readStream, startTestNats, startTestPostgres, waitFor } from '@infrasignal/testkit';
+import { setInterval } from 'node:timers';
 import pg from 'pg';
 import t from 'tap';
 import { buildApp } from '../../src/app.ts';
@@ -19,6 +20,13 @@ async function start(t: { teardown(handler: () => unknown): unknown }, environme
   await app.ready();
   return { app, postgres, nats };
 }
+
+/** How many statements wait for a lock. */
+async function countHeld(admin: pg.Client): Promise<number> {
+  return (await admin.query("select 1 from pg_stat_activity where wait_event_type = 'Lock'")).rowCount ?? NaN;
+}
+
+const LONGER_THAN_THE_TEST_MS = 2 ** 31 - 1;
 
 type Assertions = Pick<typeof t, 'equal' | 'match' | 'notMatch'>;
 
@@ -66,7 +74,7 @@ t.test('with the database away: 503 with Retry-After, alive, not ready, and well
 });
 
 t.test('a session that the database ends costs one request at most', async (t) => {
-  const { app, postgres } = await start(t);
+  const { app, postgres } = await start(t, { DATABASE_POOL_MAX: '1' });
   const { phone_number: phoneNumber } = await createAccount(app);
   const admin = new pg.Client({ connectionString: postgres.url() });
   await admin.connect();
@@ -77,13 +85,15 @@ t.test('a session that the database ends costs one request at most', async (t) =
     for (let attempt = 0; attempt < 3; attempt += 1) {
       attempts.push((await logIn(app, { phone_number: phoneNumber, password: GOOD_PASSWORD })).statusCode);
     }
-    t.ok(attempts.every((status) => [200, 503].includes(status)), attempts.join(' '));
-    t.equal(attempts.at(-1), 200);
+    const [first = 0, ...later] = attempts;
+    t.ok([200, 503].includes(first), attempts.join(' '));
+    t.strictSame(later, [200, 200]);
   }
 });
 
 t.test('a statement that waits too long is answered 503 and does not stay', async (t) => {
-  const { app, postgres } = await start(t, { DATABASE_POOL_MAX: '2' });
+  const byDefault = { DATABASE_CONNECT_MS_MAX: '', DATABASE_STATEMENT_MS_MAX: '' };
+  const { app, postgres } = await start(t, { DATABASE_POOL_MAX: '2', ...byDefault });
   const { phone_number: phoneNumber } = await createAccount(app);
   const admin = new pg.Client({ connectionString: postgres.url() });
   await admin.connect();
@@ -95,13 +105,14 @@ t.test('a statement that waits too long is answered 503 and does not stay', asyn
     Array.from({ length: 6 }, () => logIn(app, { phone_number: phoneNumber, password: GOOD_PASSWORD })),
   );
   for (const answer of answers) checkUnavailable(t, answer, 'a login that cannot be written');
-  const waiting = await admin.query("select 1 from pg_stat_activity where wait_event_type = 'Lock'");
-  t.equal(waiting.rowCount, 0, 'PostgreSQL is not kept busy either');
+  await waitFor(async () => (await countHeld(admin)) === 0, { description: 'PostgreSQL not to be kept busy either' });
   await admin.query('commit');
   t.equal((await logIn(app, { phone_number: phoneNumber, password: GOOD_PASSWORD })).statusCode, 200);
 });
 
 t.test('while requests wait for a connection, others are refused at once, and everything else goes on', async (t) => {
+  // What the service asks every few seconds would take the place of a request.
+  t.capture(globalThis, 'setInterval', (work: () => void) => setInterval(work, LONGER_THAN_THE_TEST_MS));
   const { app, postgres, nats } = await start(t, { DATABASE_POOL_MAX: '1', DATABASE_WAITING_MAX: '2' });
   const { phone_number: phoneNumber, user_id: userId } = await createAccount(app);
   const login = (): Promise<Answer> => logIn(app, { phone_number: phoneNumber, password: GOOD_PASSWORD });
@@ -111,11 +122,15 @@ t.test('while requests wait for a connection, others are refused at once, and ev
   await admin.query('begin');
   await admin.query('lock table users in access exclusive mode');
 
-  // One has the only connection, two wait for it.
   let isOneAnswered = false;
-  const admitted = Promise.all(Array.from({ length: 3 }, login)).finally(() => {
+  const loginInTime = async (): Promise<number> => {
+    const { statusCode } = await login();
     isOneAnswered = true;
-  });
+    return statusCode;
+  };
+  const withConnection = loginInTime();
+  await waitFor(async () => (await countHeld(admin)) === 1, { description: 'a login to have the only connection' });
+  const admitted = Promise.all([withConnection, loginInTime(), loginInTime()]);
   await waitFor(() => app.pool.waitingCount === 2, { description: 'the queue to be full' });
   for (let attempt = 0; attempt < 3; attempt += 1) checkUnavailable(t, await login(), 'one more');
   t.equal(app.pool.waitingCount, 2);
@@ -132,5 +147,5 @@ t.test('while requests wait for a connection, others are refused at once, and ev
   t.notOk(isOneAnswered, 'the queue was full all the time');
 
   await admin.query('rollback');
-  t.same((await admitted).map(({ statusCode }) => statusCode), [200, 200, 200], 'who had a place is served');
+  t.same(await admitted, [200, 200, 200], 'who had a place is served');
 });
