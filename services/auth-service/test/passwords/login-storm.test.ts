@@ -2,9 +2,11 @@
 // others, the probes fail, the orchestrator restarts the service, and the crowd is still there.
 import { startServiceProcess, startTestNats, waitFor, type TestDatabase } from '@infrasignal/testkit';
 import type { FastifyInstance } from 'fastify';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request, type IncomingHttpHeaders } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
+import { constants, getPriority } from 'node:os';
 import pg from 'pg';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
@@ -56,6 +58,37 @@ async function holdLogins(t: TestContext, database: TestDatabase): Promise<() =>
   return () => client.query('commit');
 }
 
+/** How many logins are held. */
+async function countHeld(database: TestDatabase): Promise<number> {
+  const held = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+  return (await database.query(held)).length;
+}
+
+interface QueryCounter {
+  /** Counts what is asked for within, and nothing of what the service does besides. */
+  count<Result>(ask: () => Promise<Result>): Promise<Result>;
+  /** Connections to the database that were asked for since the last call: each query needs one. */
+  take(): number;
+}
+
+function countQueries({ pool }: FastifyInstance): QueryCounter {
+  const counted = new AsyncLocalStorage<true>();
+  let queries = 0;
+  const original = pool.connect.bind(pool);
+  pool.connect = ((...args: Parameters<typeof original>) => {
+    if (counted.getStore() === true) queries += 1;
+    return original(...args);
+  }) as typeof original;
+  return {
+    count: (ask) => counted.run(true, ask),
+    take: () => {
+      const taken = queries;
+      queries = 0;
+      return taken;
+    },
+  };
+}
+
 /** How nice each thread of a process is (proc_pid_stat(5), the 19th field), by its id. */
 function readNiceness(pid: number): Map<number, number> {
   return new Map(
@@ -75,15 +108,18 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
+/** Hashes at once, in the storm. */
+const CONCURRENCY = 2;
+
 t.test('A14 200 logins at once: some get in, the others are told at once, and the service stays well', async (t) => {
   const [database, nats] = await Promise.all([createAuthDatabase(t), startTestNats(t)]);
-  const cost = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '8' };
+  const cost = { ARGON2_MEMORY_KIB: '19456', ARGON2_ITERATIONS: '4' };
   const env = {
     ...testEnvironment({ databaseUrl: database.url, natsUrl: nats.url }),
     ...cost,
-    HASH_CONCURRENCY: '2',
+    HASH_CONCURRENCY: String(CONCURRENCY),
     HASH_WAITING_MAX: '30',
-    HASH_WAIT_MS_MAX: '30000',
+    HASH_WAIT_MS_MAX: '60000',
     UV_THREADPOOL_SIZE: '16',
   };
   const service = await startServiceProcess(t, { entry: AUTH_ENTRY, env });
@@ -97,7 +133,10 @@ t.test('A14 200 logins at once: some get in, the others are told at once, and th
   const niceness = readNiceness(service.pid);
   const ofEventLoop = niceness.get(service.pid) ?? NaN;
   const lower = [...niceness.values()].filter((value) => value > ofEventLoop);
-  t.equal(lower.length, Number(env.UV_THREADPOOL_SIZE), 'every thread that hashes lets the event loop go first');
+  // There is nothing lower where the tests themselves run as low as it gets.
+  const canBeLower = getPriority() < constants.priority.PRIORITY_LOW;
+  const expected = canBeLower ? Number(env.UV_THREADPOOL_SIZE) : 0;
+  t.equal(lower.length, expected, 'every thread that hashes lets the event loop go first');
 
   const healthMs: number[] = [];
   let isOver = false;
@@ -109,6 +148,7 @@ t.test('A14 200 logins at once: some get in, the others are told at once, and th
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
+  const startedAt = performance.now();
   const storm = Array.from({ length: 200 }, () => send(`${service.url}/api/login/`, agent, account));
   const watching = watch();
   const answers = await Promise.all(storm);
@@ -127,12 +167,16 @@ t.test('A14 200 logins at once: some get in, the others are told at once, and th
   const lastAccepted = Math.max(...accepted.map(({ endedAt }) => endedAt));
   t.ok(refused.every(({ endedAt }) => endedAt < lastAccepted), 'no refusal waited for the end of the queue');
   t.ok(median(refused.map(({ ms }) => ms)) < median(accepted.map(({ ms }) => ms)), 'they came first');
-  t.ok(median(healthMs) < 100, `/healthz: ${healthMs.length} times, ${median(healthMs).toFixed(1)} ms in the middle`);
+  // A probe that waited for hashes would take as long as one; a machine that is busy otherwise slows both.
+  const hashMs = ((lastAccepted - startedAt) * CONCURRENCY) / accepted.length;
+  const healthText = `${healthMs.length} times, ${median(healthMs).toFixed(1)} ms in the middle`;
+  t.ok(median(healthMs) < hashMs / 2, `/healthz: ${healthText}; a hash took ${hashMs.toFixed(1)} ms`);
   t.comment(`/healthz took ${Math.max(...healthMs).toFixed(1)} ms at the most`);
   const grown = readPeakMib(service.pid) - before;
   t.ok(grown < 150, `${grown.toFixed(0)} MiB more at the peak; 200 hashes at once take 3,800`);
 
   await waitFor(async () => (await send(`${service.url}/api/login/`, agent, account)).status === 200, {
+    timeoutMs: 60_000,
     description: 'everything to be as before',
   });
 });
@@ -140,22 +184,25 @@ t.test('A14 200 logins at once: some get in, the others are told at once, and th
 t.test('A14 who is refused costs no hash and no query, and is told the same whoever they are', async (t) => {
   const { app, database } = await startAuth(t, { HASH_CONCURRENCY: '1', HASH_WAITING_MAX: '1' });
   const hashes = countHashes(t);
-  const { phone_number: known, access } = await createAccount(app);
+  const queries = countQueries(app);
+  const { phone_number: known, access } = await queries.count(() => createAccount(app));
+  t.ok(queries.take() > 0, 'what is not refused asks the database');
   const unknown = nextNumber();
   const release = await holdLogins(t, database);
   const taken = [known, unknown].map((phone_number) => logIn(app, { phone_number, password: 'not the password' }));
-  await waitFor(async () => (await probe(app)).statusCode === 503, { description: 'both places to be taken' });
+  await waitFor(async () => (await countHeld(database)) === taken.length, { description: 'both to be held' });
+  t.equal((await probe(app)).statusCode, 503, 'both places are taken');
 
   hashes.take();
-  let queries = 0;
-  app.pool.on('acquire', () => (queries += 1));
   const refused: Answer[] = [];
-  for (const phone_number of [known, unknown, known, unknown]) {
-    refused.push(await logIn(app, { phone_number, password: GOOD_PASSWORD }));
-  }
-  refused.push(await post(app, '/api/register/', { phone_number: nextNumber(), password: GOOD_PASSWORD }));
-  refused.push(await post(app, '/api/login/', '{"half": '));
-  t.equal(queries, 0);
+  await queries.count(async () => {
+    for (const phone_number of [known, unknown, known, unknown]) {
+      refused.push(await logIn(app, { phone_number, password: GOOD_PASSWORD }));
+    }
+    refused.push(await post(app, '/api/register/', { phone_number: nextNumber(), password: GOOD_PASSWORD }));
+    refused.push(await post(app, '/api/login/', '{"half": '));
+  });
+  t.equal(queries.take(), 0);
   t.equal(hashes.take(), 0);
   const authorization = `Bearer ${access}`;
   const passwords = { current_password: GOOD_PASSWORD, new_password: `${GOOD_PASSWORD} again` };
