@@ -105,6 +105,12 @@ test('killed in the middle and run again: everybody is in, once', async (t) => {
   await waitFor(async () => (await imported()) > 0, { timeoutMs: 60_000 });
   child.kill('SIGKILL');
   t.equal(await ended, 'SIGKILL');
+  // A commit that was sent before is still carried out.
+  const ofImporter =
+    "select 1 from pg_stat_activity where datname = current_database() and application_name = 'infrasignal-cli'";
+  await waitFor(async () => (await database.query(ofImporter)).length === 0, {
+    description: 'the database to be done with what was killed',
+  });
   const before = await imported();
   t.ok(before < count, `${before} of ${count} were in when it was killed`);
   t.equal(before % 1_000, 0, 'whole batches');

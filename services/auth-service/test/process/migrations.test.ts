@@ -137,7 +137,10 @@ t.test('SIGTERM ends an instance that still waits for its migrations', async (t)
   const service = spawn(process.execPath, ['--conditions=@infrasignal/source', '--import', 'tsx', AUTH_ENTRY], { env });
   t.teardown(() => service.kill('SIGKILL'));
   const exited = once(service, 'exit');
-  await waitFor(async () => (await database.query(WAITING_FOR_A_LOCK)).length > 0);
+  await waitFor(async () => (await database.query(WAITING_FOR_A_LOCK)).length > 0, {
+    timeoutMs: 60_000,
+    description: 'the instance to compile, start and wait for its migrations',
+  });
   service.kill('SIGTERM');
   t.same(await exited, [0, null]);
 });

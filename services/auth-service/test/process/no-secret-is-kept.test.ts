@@ -1,5 +1,5 @@
 // If this breaks, whoever gets hold of a backup or of the logs can log in as everybody.
-import { readStream, type TestDatabase } from '@infrasignal/testkit';
+import { readStream, waitFor, type TestDatabase } from '@infrasignal/testkit';
 import t from 'tap';
 import { startAuthProcess } from './service.ts';
 
@@ -21,6 +21,15 @@ async function dump(database: TestDatabase): Promise<string> {
     }),
   );
   return rows.join('\n');
+}
+
+/** What nobody has published yet would be missing in the stream. */
+async function waitUntilPublished(database: TestDatabase): Promise<void> {
+  const unpublished = (): Promise<unknown[]> => database.query('select 1 from outbox where published_at is null');
+  await waitFor(async () => (await unpublished()).length === 0, {
+    timeoutMs: 30_000,
+    description: 'every event to be published',
+  });
 }
 
 /** The ways in which a text can hide in another. */
@@ -80,11 +89,13 @@ t.test('A25 no password, no refresh token and no access token is in the database
   await refuse(await send('POST', '/api/password/change/', change, bearer(third.access)), 200, 204);
   await refuse(await send('POST', '/api/logout/', {}, bearer(third.access)), 200, 204);
 
+  await waitUntilPublished(database);
   // Errors of ours are what logs tell most of.
   await database.query('alter table outbox rename to outbox_away');
   await refuse(await send('POST', '/api/register/', { phone_number: '+33123456700', password: canary() }), 500);
   await refuse(await send('POST', '/api/login/', { phone_number: phoneNumber, password: change.new_password }), 500);
   await database.query('alter table outbox_away rename to outbox');
+  await waitUntilPublished(database);
   t.same(await service.stop(), { code: 0, signal: null });
 
   const stream = JSON.stringify(await readStream({ url: nats.url, stream: 'EVENTS' }));
