@@ -27,11 +27,13 @@ t.test('F16 what a leader without followers has only proposed is in doubt, howev
   const cluster = await startTestNatsCluster(t);
   const connection = await connect({ servers: cluster.url });
   const publisher = await EventPublisher.create(connection, CHOICES);
-  await publisher.ensureStream();
-  const findLeader = () => cluster.findStreamLeader(EVENTS_STREAM_NAME);
-  await waitFor(async () => (await findLeader()) !== null, { timeoutMs: 30_000, description: 'the stream to have a leader' });
-  const leader = await findLeader();
-  const toLeader = await connect({ servers: leader?.url ?? cluster.url });
+  // A cluster that was just formed may take longer than one request of ours does.
+  await waitFor(() => publisher.ensureStream(), { timeoutMs: 30_000, description: 'the stream to be made' });
+  const leader = await waitFor(() => cluster.findStreamLeader(EVENTS_STREAM_NAME), {
+    timeoutMs: 30_000,
+    description: 'the stream to have a leader',
+  });
+  const toLeader = await connect({ servers: leader.url });
   const atLeader = await EventPublisher.create(toLeader, CHOICES);
   t.teardown(() => Promise.all([connection.close(), toLeader.close()]));
 
