@@ -65,8 +65,8 @@ export interface ServiceExit extends ExitStatus {
 
 export const LOOPBACK = '127.0.0.1';
 
-// A service compiles its sources while it starts, next to everything else a test run does.
-const READY_TIMEOUT_MS = 30_000;
+// A service compiles its sources while it starts, next to everything else a test run does: some seconds of a core.
+const READY_TIMEOUT_MS = 90_000;
 
 const FROM_SOURCE = ['--conditions=@infrasignal/source', '--import', 'tsx'];
 
