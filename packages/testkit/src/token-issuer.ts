@@ -1,6 +1,6 @@
+import { findFreePort } from '@infrasignal/local-stack';
 import { generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 
 interface Teardown {
   teardown(handler: () => unknown): unknown;
@@ -53,6 +53,8 @@ export class TokenIssuer {
   }
 
   async listen(): Promise<void> {
+    // Not one that the kernel gives to others between `close` and `listen`.
+    if (this.#port === 0) this.#port = await findFreePort();
     const server = createServer((_request, response) => {
       this.requests += 1;
       const keys = JSON.stringify({ keys: this.#keys.map((key) => key.publicJwk) });
@@ -61,8 +63,9 @@ export class TokenIssuer {
       void this.answersAfter.then(() => response.end(body));
     });
     this.#server = server;
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (server.address() as AddressInfo).port;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(this.#port, '127.0.0.1', resolve);
+    });
   }
 
   async close(): Promise<void> {
