@@ -35,6 +35,8 @@ export interface ServiceProcessOptions {
   /** Asked until it answers 200. Default `/readyz`. */
   readyPath?: string;
   readyTimeoutMs?: number;
+  /** How long its orderly end may take before SIGKILL; by default as long as for any process. */
+  stopTimeoutMs?: number;
 }
 
 export interface ServiceProcess {
@@ -136,7 +138,7 @@ async function spawnService(
   port: number,
   logPath: string,
 ): Promise<ManagedProcess> {
-  const { entry, build, standIns } = options;
+  const { entry, build, standIns, stopTimeoutMs } = options;
   const path = typeof entry === 'string' && !entry.startsWith('file:') ? resolve(PROJECT_ROOT, entry) : fileURLToPath(entry);
   return startManagedProcess({
     name: 'service',
@@ -146,6 +148,7 @@ async function spawnService(
     env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: options.host ?? LOOPBACK, PORT: String(port), ...env },
     cwd: PROJECT_ROOT,
     logPath,
+    ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
   });
 }
 

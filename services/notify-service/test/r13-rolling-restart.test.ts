@@ -55,6 +55,10 @@ t.test('R13 at a set pace, those without a cursor last; not ready, and nobody ne
   const stopping = node.stop();
   await waitFor(() => order.length > 0, { intervalMs: 2 });
   t.ok(order.length < 40, 'not all at once');
+  const waiting = v1.filter(({ closed }) => closed === null);
+  await world.publisher.publish(1);
+  await Promise.all([...waiting.slice(-5), ...plain].map((client) => client.waitForNotifications(1)));
+  t.pass('who has not been sent away yet still hears everything');
   const readiness = await fetch(`${node.url}/readyz`);
   t.equal(readiness.status, 503);
   t.match(await readiness.json(), { failures: { process: 'shutting down' } });
@@ -62,10 +66,6 @@ t.test('R13 at a set pace, those without a cursor last; not ready, and nobody ne
   const refusal = await expectRefusal(node.url, { token: world.issuer.token(1) });
   t.equal(refusal.status, 503);
   t.match(refusal.headers['retry-after'], /^\d+$/);
-  const waiting = v1.filter(({ closed }) => closed === null);
-  await world.publisher.publish(1);
-  await Promise.all([...waiting.slice(-5), ...plain].map((client) => client.waitForNotifications(1)));
-  t.pass('who has not been sent away yet still hears everything');
 
   t.match(await stopping, { code: 0 });
   t.ok(performance.now() - startedAt > 2_000, 'it took its time');

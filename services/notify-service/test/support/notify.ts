@@ -51,7 +51,10 @@ export async function startNotify(t: Teardown, world: World, changes: Environmen
 /** notify-service as a process of its own, ready. */
 export function startNotifyProcess(t: Teardown, world: World, changes: Environment = {}): Promise<ServiceProcess> {
   const { HOST: _host, PORT: _port, ...env } = environmentOf(world, changes);
-  return startServiceProcess(t, { entry: 'services/notify-service/src/server.ts', env });
+  const { shutdownGraceSeconds } = loadConfig(environmentOf(world, changes));
+  // It ends by itself when its grace is over: killed before, it could not show that it does.
+  const stopTimeoutMs = (shutdownGraceSeconds + 10) * 1_000;
+  return startServiceProcess(t, { entry: 'services/notify-service/src/server.ts', env, stopTimeoutMs });
 }
 
 export async function waitForReady(url: string, timeoutMs = 10_000): Promise<void> {
