@@ -9,9 +9,12 @@ import { connectSocket } from './support/socket-client.ts';
 /** Larger than any real event, so that the kernel's own buffers (some megabytes) are full soon. */
 const EVENT_BYTES = 60_000;
 
+/** Nobody is pinged: being slow is all that a socket can be closed for, however long it takes to fill the buffers. */
+const WITHOUT_PINGS = { PING_INTERVAL_SECONDS: '3600' };
+
 t.test('R8 a reader that never reads is closed as slow, others do not notice, and its resume heals it', async (t) => {
   const world = await startWorld(t);
-  const { url, app } = await startNotify(t, world);
+  const { url, app } = await startNotify(t, world, WITHOUT_PINGS);
   const token = world.issuer.token(1);
   const slow = await connectSocket(url, { token });
   const slowPlain = await connectSocket(url, { token, isV1: false });
@@ -52,7 +55,7 @@ t.test('R8 a reader that never reads is closed as slow, others do not notice, an
 t.test('R8 many that never read: what they leave unread is bounded, and who reads is not kept waiting', async (t) => {
   const world = await startWorld(t);
   const limitBytes = 262_144;
-  const { url, app } = await startNotify(t, world, { SOCKET_QUEUE_BYTES_MAX: String(limitBytes) });
+  const { url, app } = await startNotify(t, world, { ...WITHOUT_PINGS, SOCKET_QUEUE_BYTES_MAX: String(limitBytes) });
   const token = world.issuer.token(1);
   const slow = await Promise.all(Array.from({ length: 30 }, () => connectSocket(url, { token })));
   const quick = await connectSocket(url, { token });
