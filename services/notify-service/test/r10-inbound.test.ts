@@ -10,6 +10,21 @@ import { connectSocket } from './support/socket-client.ts';
 
 const PING = '{"type":"ping"}';
 
+/** What a node says of its broker when that is late to answer, as on a busy machine: no stranger has a part in it. */
+const OF_THE_BROKER = [
+  'presence is not kept by this node now',
+  'event consumer ended, opening another',
+  'event consumer cannot be opened, trying until it can',
+];
+
+function isOfTheBroker(line: string): boolean {
+  try {
+    return OF_THE_BROKER.includes((JSON.parse(line) as { msg: string }).msg);
+  } catch {
+    return false;
+  }
+}
+
 function closeFrame(code: number, reason = ''): Buffer {
   const payload = Buffer.alloc(2 + reason.length);
   payload.writeUInt16BE(code, 0);
@@ -100,6 +115,7 @@ t.test('R10 what clients send', async (t) => {
   });
 
   await t.test('R10 pings of the protocol and the inherited feed have the same limit', async (t) => {
+    const last = frame('the last', { opcode: 9 });
     const floods: { isV1: boolean; bytes: Buffer }[] = [
       { isV1: true, bytes: frame('abc', { opcode: 9 }) },
       { isV1: true, bytes: frame('', { opcode: 10 }) },
@@ -108,9 +124,11 @@ t.test('R10 what clients send', async (t) => {
     ];
     for (const { isV1, bytes } of floods) {
       const client = await RawClient.open(url, token, { isV1 });
-      client.socket.write(Buffer.concat(Array.from({ length: 20 }, () => bytes)));
-      const event = await world.publisher.publish(1);
-      await waitFor(() => witness.seqs.at(-1) === event.seq);
+      client.socket.write(Buffer.concat([...Array.from({ length: 19 }, () => bytes), last]));
+      await waitFor(() => client.frames.some(({ opcode, payload }) => opcode === 10 && payload.toString() === 'the last'));
+      // Whoever is closed is sent no more events: this one says that the twentieth was not too many either.
+      await world.publisher.publish(1);
+      await waitFor(() => client.messages.some(({ type }) => type === 'user.login'));
       t.equal(client.closeCode, null);
       client.socket.write(Buffer.concat(Array.from({ length: 40 }, () => bytes)));
       await waitFor(() => client.closeCode === 4429, { description: 'the close frame' });
@@ -168,5 +186,6 @@ t.test('R10 what strangers send fills no log', async (t) => {
     client.socket.destroy();
   }
   t.equal((await fetch(`${node.url}/healthz`)).status, 200);
-  t.equal(node.logs(), before);
+  const lines = node.logs().slice(before.length).split('\n');
+  t.same(lines.filter((line) => line !== '' && !isOfTheBroker(line)), []);
 });
