@@ -4,7 +4,7 @@
  */
 import { waitFor } from '@infrasignal/testkit';
 import t, { type Test } from 'tap';
-import { startNotify, startNotifyProcess, startWorld } from './support/notify.ts';
+import { startNotify, startNotifyProcess, startWorld, type Notify } from './support/notify.ts';
 import { connectSocket, expectRefusal, type Refusal, type SocketClient } from './support/socket-client.ts';
 
 function connectMany(url: string, tokens: readonly string[], headers: Record<string, string> = {}): Promise<SocketClient[]> {
@@ -13,6 +13,11 @@ function connectMany(url: string, tokens: readonly string[], headers: Record<str
 
 function times<Item>(count: number, make: (at: number) => Item): Item[] {
   return Array.from({ length: count }, (_, at) => make(at));
+}
+
+/** Announcements of other nodes: a node hears its own, too. */
+function heardOfOthers({ app }: Notify): number {
+  return app.gatewayStats.announcementsHeard - app.gatewayStats.announcementsSent;
 }
 
 t.test('R11 sockets per user: 10 by default, the oldest is told and closed', async (t) => {
@@ -46,7 +51,7 @@ t.test('R11 sockets per user over two nodes', async (t) => {
   const world = await startWorld(t);
   const changes = { SOCKETS_PER_USER_MAX: '3' };
   const [one, two] = [await startNotify(t, world, changes), await startNotify(t, world, changes)];
-  await waitFor(() => [one, two].every(({ app }) => app.gatewayStats.announcementsHeard > 2), { description: 'the nodes to hear each other' });
+  await waitFor(() => [one, two].every((node) => heardOfOthers(node) > 0), { description: 'the nodes to hear each other' });
   const token = (): string => world.issuer.token(1);
   const sockets = [await connectSocket(one.url, { token: token() })];
   sockets.push(await connectSocket(one.url, { token: token() }));
@@ -59,10 +64,13 @@ t.test('R11 sockets per user over two nodes', async (t) => {
     const lone = await connectSocket(one.url, { token: world.issuer.token(9) });
     await world.nats.stop();
     await waitFor(() => [one, two].every(({ app }) => app.broker.connection === null));
-    t.ok(sockets.slice(1).every(({ closed }) => closed === null));
-    t.equal(lone.closed, null);
+    const nobodyIsClosed = (when: string): void => {
+      t.ok([...sockets.slice(1), lone].every(({ closed }) => closed === null), when);
+    };
+    nobodyIsClosed('without the broker');
     await world.nats.restart();
     await waitFor(() => [one, two].every(({ app }) => app.eventConsumer.isReady));
+    nobodyIsClosed('nor for its absence, once it is back');
   });
 });
 
@@ -74,8 +82,9 @@ t.test('R11 the clients of a killed node, back on another, are not cut off', asy
   const tokens = times(3, () => world.issuer.token(1));
   const here = await connectSocket(staying.url, { token: world.issuer.token(1) });
   const there = await connectMany(dying.url, tokens);
-  const heard = staying.app.gatewayStats.announcementsHeard;
-  await waitFor(() => staying.app.gatewayStats.announcementsHeard > heard + 1, { description: 'the other node’s words' });
+  const heard = heardOfOthers(staying);
+  // Two: an echo of its own that was under way counts for one.
+  await waitFor(() => heardOfOthers(staying) >= heard + 2, { description: 'the other node’s words' });
   await dying.kill();
   await Promise.all(there.map((socket) => socket.waitForClose()));
   const back = await connectMany(staying.url, tokens);
