@@ -13,7 +13,8 @@ export { isLockHeld, tryLockFile, type LockAttempt, type LockFile } from './lock
 export { forgetMount, forgetPath, guardMount, guardPath } from './reaper-client.ts';
 export { startGateway, type RunningGateway, type StartGatewayOptions } from './gateway.ts';
 export { findFreePort } from './ports.ts';
-export { identifyProcess, isSameProcessAlive, type ProcessIdentity } from './process-identity.mjs';
+export { freezeProcess } from './freeze-process.ts';
+export { identifyProcess, isSameProcessAlive, sendSignal, type ProcessIdentity } from './process-identity.mjs';
 export { StackError } from './stack-error.ts';
 export { waitFor, type WaitForOptions } from './wait-for.ts';
 export { PROJECT_ROOT, TOOLS_DIRECTORY } from './state-paths.mjs';

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { freezeProcess } from './freeze-process.ts';
 import { identifyProcess, sendSignal, type ProcessIdentity } from './process-identity.mjs';
 import { forgetProcess, guardProcess } from './reaper-client.ts';
 import { StackError, errorCode, errorText } from './stack-error.ts';
@@ -42,7 +43,7 @@ export interface ManagedProcess {
   tail(lineCount?: number): string;
   /** Orderly end; SIGKILL when it takes too long. Resolves when the process is gone, also if it was before. */
   stop(): Promise<ExitStatus>;
-  /** Sends a signal at once. Resolves when the process is gone (at once for a signal that does not end it). */
+  /** Sends a signal at once. Resolves when the process is gone; for SIGSTOP when it stands still, for others at once. */
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -101,6 +102,10 @@ export async function startManagedProcess(options: ManagedProcessOptions): Promi
     stop: () => stopChild(pid, exited, () => exitStatus, stopSignal, stopTimeoutMs),
     kill: async (signal = 'SIGKILL') => {
       if (exitStatus !== null) return;
+      if (signal === 'SIGSTOP') {
+        await freezeProcess(pid);
+        return;
+      }
       sendSignal(pid, signal);
       if (signal === 'SIGKILL') await exited;
     },
