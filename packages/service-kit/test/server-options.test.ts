@@ -18,7 +18,7 @@ async function start(t: { teardown(handler: () => unknown): unknown }, limits = 
   app.post('/things', async () => ({}));
   app.get('/large', async () => LARGE);
   app.get('/slow', async () => {
-    await pass(4 * QUICK.requestMs);
+    await pass(1.5 * POLITE.requestMs);
     return {};
   });
   t.teardown(() => {
@@ -33,6 +33,9 @@ const CONNECTIONS_MAX = 20;
 
 /** The limits of production, a fiftieth as long. */
 const QUICK = { ...connectionLimits, headersMs: 100, requestMs: 200, silenceMs: 300, checkIntervalMs: 20 };
+
+/** For a client that must never be refused: a busy machine may well keep it waiting for the 100 ms above. */
+const POLITE = { ...QUICK, headersMs: 1_000, requestMs: 1_000, silenceMs: 60_000 };
 
 function hasEnded(socket: Socket): boolean {
   return socket.readableEnded || socket.destroyed;
@@ -170,12 +173,12 @@ t.test('F17 there are so many connections and no more', async (t) => {
 });
 
 t.test('F17 those who do as they should are not cut off: quiet between requests, slow to be answered', async (t) => {
-  const app = await start(t, { ...QUICK, silenceMs: 60_000 });
+  const app = await start(t, POLITE);
   const { port } = app.server.address() as AddressInfo;
   const { socket } = attack(t, port, 'GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n', '');
   const [first] = (await once(socket, 'data')) as [string];
   t.match(first, /^HTTP\/1.1 200 /, 'its answer took longer than its request may');
-  await pass(4 * QUICK.requestMs);
+  await pass(1.5 * POLITE.requestMs);
   socket.write('GET /things/2 HTTP/1.1\r\nHost: localhost\r\n\r\n');
   const [second] = (await once(socket, 'data')) as [string];
   t.match(second, /^HTTP\/1.1 200 /, 'and the connection was kept meanwhile');
