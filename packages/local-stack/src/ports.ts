@@ -19,7 +19,26 @@ const PORT_CHECK_INTERVAL_MS = 100;
 const givenOut = new Set<number>();
 
 /**
- * A TCP port of 127.0.0.1 that nobody listens on at this moment. It lies below the range from which the system takes
+ * Keeps other processes of ours from giving out a port, for as long as this one lives: they run side by side too, and a
+ * port is listened on some time after it was found. False when another process has claimed it. The claim is a name that
+ * Linux forgets with the process, however it ends, and keeps apart for each network, as it does ports. Elsewhere, and
+ * where the name is refused for another reason, there is no claim.
+ */
+export function claimPort(port: number): Promise<boolean> {
+  if (process.platform !== 'linux') return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const claim = createServer((stranger) => stranger.destroy()).unref();
+    claim.on('error', (error) => {
+      resolve(errorCode(error) !== 'EADDRINUSE');
+    });
+    claim.listen({ path: `\0infrasignal-port-${port}`, exclusive: true }, () => {
+      resolve(true);
+    });
+  });
+}
+
+/**
+ * A TCP port of 127.0.0.1 that nobody listens on at this moment, and that no other process of ours was given. It lies below the range from which the system takes
  * ports for outgoing connections and for "any port": otherwise one of those could sit on it by the time it is used,
  * or while a crashed server is started again.
  */
@@ -29,7 +48,7 @@ export async function findFreePort(): Promise<number> {
     const port = randomInt(LOWEST_PORT, end);
     if (givenOut.has(port)) continue;
     givenOut.add(port);
-    if ((await checkPort('127.0.0.1', port)) === 'free') return port;
+    if ((await checkPort('127.0.0.1', port)) === 'free' && (await claimPort(port))) return port;
   }
   return await findAnyFreePort();
 }
