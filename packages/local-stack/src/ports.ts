@@ -38,9 +38,9 @@ export function claimPort(port: number): Promise<boolean> {
 }
 
 /**
- * A TCP port of 127.0.0.1 that nobody listens on at this moment, and that no other process of ours was given. It lies below the range from which the system takes
- * ports for outgoing connections and for "any port": otherwise one of those could sit on it by the time it is used,
- * or while a crashed server is started again.
+ * A TCP port of 127.0.0.1 that nobody listens on at this moment, and that no other process of ours was given. It lies
+ * below the range from which the system takes ports for outgoing connections and for "any port": otherwise one of those
+ * could sit on it by the time it is used, or while a crashed server is started again.
  */
 export async function findFreePort(): Promise<number> {
   const end = readEphemeralStart();
