@@ -98,20 +98,23 @@ export class DatabaseServer {
     });
   }
 
-  /** Milliseconds until a request's statement is carried out again, from the end of the fault; Infinity: none is. */
+  /**
+   * Milliseconds until a request's statement is carried out again, from the end of the fault; Infinity: none is. When it
+   * was is what the server says, by the same clock: the harness has to connect again itself before it can look.
+   */
   async measureServedAgain(): Promise<number> {
-    const startedAt = performance.now();
-    const isServing = async (): Promise<boolean> => {
-      const served = await this.database.query(
-        `select 1 from pg_stat_activity
+    const startedAt = Date.now();
+    const findServedAt = async (): Promise<number | null> => {
+      const [served] = await this.database.query<{ at: number | null }>(
+        `select (extract(epoch from min(state_change)) * 1000)::float8 as at from pg_stat_activity
          where application_name = 'infrasignal-auth' and query <> '' and state = 'idle'
            and state_change > $1::timestamptz`,
         [this.#lastFaultAt],
       );
-      return served.length > 0;
+      return served?.at ?? null;
     };
-    return waitFor(isServing, { intervalMs: LOOK_INTERVAL_MS, timeoutMs: SERVED_TIMEOUT_MS }).then(
-      () => performance.now() - startedAt,
+    return waitFor(findServedAt, { intervalMs: LOOK_INTERVAL_MS, timeoutMs: SERVED_TIMEOUT_MS }).then(
+      (servedAt) => Math.max(0, servedAt - startedAt),
       () => Infinity,
     );
   }
