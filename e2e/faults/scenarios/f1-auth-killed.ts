@@ -1,4 +1,6 @@
-import { waitFor } from '@infrasignal/testkit';
+import type { EventEnvelope } from '@infrasignal/shared';
+import { EVENTS_STREAM_NAME } from '@infrasignal/shared/plain';
+import { readStream, waitFor } from '@infrasignal/testkit';
 import { FaultRun, type FaultRunResult } from '../fault-run.ts';
 import { CONTROL_PATIENCE_MS, LOADED_USERS, type Scenario, type ScenarioContext } from '../scenario.ts';
 import { killOften } from './kill-often.ts';
@@ -17,8 +19,36 @@ async function run({ t, random, kills, isFull, progress }: ScenarioContext): Pro
   return faultRun.finish();
 }
 
-/** Rows that the broken relay got hold of before the real one did; one would do. */
+/** Rows that the broken relay gets hold of before each kill: more, as the real one may have read some of them already. */
 const STOLEN_ROWS_MIN = 10;
+
+const LOSS_TIMEOUT_MS = 30_000;
+
+type KillsContext = Pick<ScenarioContext, 'random' | 'progress'>;
+
+/** Marks rows and kills until one is nowhere: what the real relay had read before it was marked it publishes all the same. */
+async function killUntilLost({ auths, stack }: FaultRun, { random, progress }: KillsContext): Promise<void> {
+  const { database, nats } = stack;
+  const stolenIds = new Set<string>();
+  const isOneLost = async (): Promise<boolean> => {
+    const enough = stolenIds.size + STOLEN_ROWS_MIN;
+    await waitFor(
+      async () => {
+        const rows = await database.query<{ id: string }>(
+          'update outbox set published_at = now() where published_at is null returning event_id as id',
+        );
+        for (const { id } of rows) stolenIds.add(id);
+        return stolenIds.size >= enough;
+      },
+      { intervalMs: 1, timeoutMs: LOSS_TIMEOUT_MS, description: 'rows to be marked before they are published' },
+    );
+    await killOften(auths, { kills: 1, random, progress, upMsMax: 0, downMsMax: 0 });
+    const messages = await readStream<EventEnvelope>({ url: nats.url, stream: EVENTS_STREAM_NAME });
+    const storedIds = new Set(messages.map(({ data }) => data.id));
+    return [...stolenIds].some((id) => !storedIds.has(id));
+  };
+  await waitFor(isOneLost, { timeoutMs: LOSS_TIMEOUT_MS, description: 'a row to be lost that was marked too early' });
+}
 
 /**
  * A relay that marks a row before the broker has it, and is killed in between: played by marking rows from outside as
@@ -26,17 +56,7 @@ const STOLEN_ROWS_MIN = 10;
  */
 async function runBroken({ t, random, progress }: ScenarioContext): Promise<FaultRunResult> {
   const faultRun = await FaultRun.set(t, { random, progress, users: 10, patienceMs: CONTROL_PATIENCE_MS });
-  const { database } = faultRun.stack;
-  let stolen = 0;
-  await waitFor(
-    async () => {
-      const rows = await database.query('update outbox set published_at = now() where published_at is null returning id');
-      stolen += rows.length;
-      return stolen >= STOLEN_ROWS_MIN;
-    },
-    { intervalMs: 1, description: 'rows to be marked before they are published' },
-  );
-  await killOften(faultRun.auths, { kills: 1, random, progress, upMsMax: 0, downMsMax: 0 });
+  await killUntilLost(faultRun, { random, progress });
   return faultRun.finish();
 }
 
