@@ -23,7 +23,7 @@ import type { Allowances, Counts, Violation } from './checks/evidence.ts';
 import { Load, PASSWORD } from './load.ts';
 import type { Random } from './random.ts';
 import { keepDeletedEvents, takeSettledSnapshot } from './snapshot.ts';
-import { sumHistories, Victim } from './victim.ts';
+import { Victim } from './victim.ts';
 
 export interface FaultRunOptions {
   readonly random: Random;
@@ -247,10 +247,9 @@ export class FaultRun {
     const { seqs } = await this.#readTarget();
     const recentBytes = toRecentEventsBytes([...seqs.values()].reduce((sum, seq) => sum + seq, 0));
     return Promise.all(
-      Object.entries(services).map(async ([name, victims]) => {
-        const keptBytes = name === 'notify-service' ? recentBytes : 0;
-        return sumHistories(name, await Promise.all(victims.map((victim) => victim.toHistory(keptBytes))));
-      }),
+      Object.entries(services).map(([name, victims]) =>
+        Victim.readHistory(name, victims, name === 'notify-service' ? recentBytes : 0),
+      ),
     );
   }
 

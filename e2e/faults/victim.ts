@@ -4,6 +4,7 @@ import { identifyProcess, isSameProcessAlive, waitFor, type ProcessIdentity } fr
 import {
   BROKER_MEMORY_SLACK_BYTES,
   SERVICE_MEMORY_SLACK_BYTES,
+  toDescriptorsMax,
   type ProcessCost,
   type ProcessHistory,
 } from './checks/check-recovery.ts';
@@ -102,8 +103,20 @@ export class Victim {
     this.#before = await this.#measure();
   }
 
-  /** @param keptBytes what it keeps in memory on purpose, as the run goes on */
-  async toHistory(keptBytes = 0): Promise<ProcessHistory> {
+  /**
+   * Of several instances of a service as one. More descriptors than are allowed are a leak only if they stay: a busy
+   * process is slow to close what its clients have left, and meanwhile their number may well stand still.
+   * @param keptBytes what each keeps in memory on purpose, as the run goes on
+   */
+  static async readHistory(name: string, victims: readonly Victim[], keptBytes = 0): Promise<ProcessHistory> {
+    const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+    const allowed = toDescriptorsMax(sum(victims.map((victim) => victim.#before?.descriptors ?? 0)));
+    const isAllowed = (): boolean => sum(victims.map(({ pid }) => readDescriptors(pid))) <= allowed;
+    await waitFor(isAllowed, { intervalMs: SAMPLE_INTERVAL_MS, timeoutMs: SETTLE_TIMEOUT_MS }).catch(() => undefined);
+    return sumHistories(name, await Promise.all(victims.map((victim) => victim.#toHistory(keptBytes))));
+  }
+
+  async #toHistory(keptBytes: number): Promise<ProcessHistory> {
     this.#noteUnexpectedEnd();
     const before = this.#before ?? { descriptors: 0, memoryBytes: 0 };
     const after = this.#unexpectedEnds.length > 0 ? before : await this.#measure(before.descriptors);
@@ -158,8 +171,17 @@ async function countDescriptors(pid: number, enough: number): Promise<number> {
   return counts.at(-1) ?? 0;
 }
 
+/** None of a process that is gone. */
+function readDescriptors(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch {
+    return 0;
+  }
+}
+
 /** Several instances of a service as one: their clients move from one to another, and with them what they cost. */
-export function sumHistories(name: string, histories: readonly ProcessHistory[]): ProcessHistory {
+function sumHistories(name: string, histories: readonly ProcessHistory[]): ProcessHistory {
   const sum = (costs: readonly ProcessCost[]): ProcessCost => ({
     descriptors: costs.reduce((total, { descriptors }) => total + descriptors, 0),
     memoryBytes: costs.reduce((total, { memoryBytes }) => total + memoryBytes, 0),

@@ -59,6 +59,11 @@ export function toRecentEventsBytes(events: number): number {
  */
 export const BROKER_MEMORY_SLACK_BYTES = 64 * 1024 * 1024;
 
+/** So many descriptors may be open after the run, with so many before it. */
+export function toDescriptorsMax(before: number): number {
+  return before * (1 + GROWTH_LIMIT) + DESCRIPTORS_SLACK;
+}
+
 /** I5: the system is as it was before. */
 export function* checkRecovery(evidence: RecoveryEvidence): Generator<Violation> {
   const { recoveries, processes, limitMs = RECOVERY_LIMIT_MS } = evidence;
@@ -70,8 +75,7 @@ export function* checkRecovery(evidence: RecoveryEvidence): Generator<Violation>
   }
   for (const { name, before, after, unexpectedEnds, memorySlackBytes } of processes) {
     for (const end of unexpectedEnds) yield { invariant: 'I5', text: `${name} ended by itself (${end})` };
-    const descriptorsMax = before.descriptors * (1 + GROWTH_LIMIT) + DESCRIPTORS_SLACK;
-    if (after.descriptors > descriptorsMax) {
+    if (after.descriptors > toDescriptorsMax(before.descriptors)) {
       yield { invariant: 'I5', text: `${name} has ${after.descriptors} descriptors open, before it had ${before.descriptors}` };
     }
     const memoryMax = before.memoryBytes * (1 + GROWTH_LIMIT) + memorySlackBytes;
