@@ -1,4 +1,4 @@
-import { scrape, type ClientRecord } from '@infrasignal/testkit';
+import { scrape, waitFor, type ClientRecord } from '@infrasignal/testkit';
 import { sendBurst } from '../burst.ts';
 import { checkDeliveryTimes, checkSocketsKept, findSlowestMs } from '../checks/check-others.ts';
 import { RECOVERY_LIMIT_MS } from '../checks/check-recovery.ts';
@@ -24,6 +24,16 @@ const ENVIRONMENT = {
   PONG_TIMEOUT_SECONDS: '600',
 };
 
+/** What the relay has published the node may have yet to deliver. */
+const CLOSED_TIMEOUT_MS = 10_000;
+
+interface Size {
+  readonly users: number;
+  readonly queueBytesMax: number;
+  /** How many are closed as slow: so many are waited for before the slow ones read again. */
+  readonly closes: number;
+}
+
 interface Findings {
   /** How many the node says it closed as slow. */
   readonly closed: number;
@@ -32,7 +42,7 @@ interface Findings {
 }
 
 /** Lets the slow ones sleep while the burst is sent, and wakes them up. */
-async function burst({ isFull, progress }: ScenarioContext, faultRun: FaultRun): Promise<Findings> {
+async function burst({ isFull, progress }: ScenarioContext, faultRun: FaultRun, closes: number): Promise<Findings> {
   const { accounts, sockets, stack, writtenEventIds } = faultRun;
   const slow = sockets.slice(0, SLOW);
   for (const socket of slow) socket.pause();
@@ -48,6 +58,11 @@ async function burst({ isFull, progress }: ScenarioContext, faultRun: FaultRun):
   const startedAt = performance.now();
   const ids = await sendBurst(stack, { userId: accounts[0]?.userId ?? 0, count, textBytes }, look);
   for (const id of ids) writtenEventIds.add(id);
+  const areClosed = async (): Promise<boolean> => {
+    await look();
+    return closed === closes;
+  };
+  await waitFor(areClosed, { timeoutMs: CLOSED_TIMEOUT_MS }).catch(() => undefined); // how many were is judged below
   progress(`${ids.length} notifications in ${Math.round(performance.now() - startedAt)} ms, ${closed} closed as slow`);
   for (const socket of slow) socket.resume();
   return { closed, unreadBytesMax };
@@ -73,7 +88,7 @@ function* checkReasons({ name, connections }: ClientRecord): Generator<Violation
 /** A burst alone is enough to do in a short run. */
 const RATE_PER_SECOND = { full: 50, short: 20 };
 
-async function play(context: ScenarioContext, users: number, queueBytesMax: number): Promise<FaultRunResult> {
+async function play(context: ScenarioContext, { users, queueBytesMax, closes }: Size): Promise<FaultRunResult> {
   const { t, random, progress, isFull } = context;
   const notifyEnv = { ...ENVIRONMENT, SOCKET_QUEUE_BYTES_MAX: String(queueBytesMax) };
   const ratePerSecond = isFull ? RATE_PER_SECOND.full : RATE_PER_SECOND.short;
@@ -81,7 +96,7 @@ async function play(context: ScenarioContext, users: number, queueBytesMax: numb
   const faultRun = await FaultRun.set(t, { ...load, stack: { notifyEnv } });
   const { figures, ledger, stack } = faultRun;
   const peakMib = readPeakMib(stack.notify.pid);
-  const findings = await burst(context, faultRun);
+  const findings = await burst(context, faultRun, closes);
   await faultRun.measureRecovery();
   const slow = ledger.clients.slice(0, SLOW);
   const others = ledger.clients.slice(SLOW);
@@ -109,12 +124,13 @@ function describeReturn({ connections }: ClientRecord): string {
 
 function run(context: ScenarioContext): Promise<FaultRunResult> {
   const { full, short } = QUEUE_BYTES_MAX;
-  return play(context, context.isFull ? 100 : 15, context.isFull ? full : short);
+  const size = context.isFull ? { users: 100, queueBytesMax: full } : { users: 15, queueBytesMax: short };
+  return play(context, { ...size, closes: SLOW });
 }
 
 /** A node that keeps everything for everybody until it is read. */
 function runBroken(context: ScenarioContext): Promise<FaultRunResult> {
-  return play({ ...context, isFull: false }, 10, 1_073_741_824);
+  return play({ ...context, isFull: false }, { users: 10, queueBytesMax: 1_073_741_824, closes: 0 });
 }
 
 export const slowReader: Scenario = {
