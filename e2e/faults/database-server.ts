@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { freezeProcess, sendSignal } from '@infrasignal/local-stack';
 import {
   openServersDatabase,
   startTestPostgres,
@@ -10,8 +11,6 @@ import {
 
 /** Whose connections a scenario looks at: those of the services, not the harness' own. */
 const OF_SERVICES = `backend_type = 'client backend' and application_name like 'infrasignal-%'`;
-
-const STOP_TIMEOUT_MS = 5_000;
 
 /** The lock may be on its way from one connection to the next. */
 const LEFTOVERS_TIMEOUT_MS = 5_000;
@@ -30,8 +29,7 @@ const FORGOTTEN_MS = 2_000;
  */
 export async function killWholeServer(server: TestPostgres): Promise<void> {
   const { pid } = server;
-  sendSignal(pid, 'SIGSTOP'); // it starts no more processes
-  await waitFor(() => isStopped(pid), { intervalMs: 1, timeoutMs: STOP_TIMEOUT_MS, description: 'PostgreSQL to stand still' });
+  await freezeProcess(pid); // it starts no more processes
   const children = readChildren(pid);
   await server.kill('SIGKILL');
   for (const child of children) sendSignal(child, 'SIGKILL');
@@ -89,13 +87,8 @@ export class DatabaseServer {
   }
 
   async #stop(pid: number): Promise<void> {
-    if (!sendSignal(pid, 'SIGSTOP')) return;
     this.#stopped.push(pid);
-    await waitFor(() => isStopped(pid), {
-      intervalMs: 1,
-      timeoutMs: STOP_TIMEOUT_MS,
-      description: `process ${pid} of PostgreSQL to stand still`,
-    });
+    await freezeProcess(pid);
   }
 
   /**
@@ -155,22 +148,4 @@ export class DatabaseServer {
 
 function readChildren(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number).filter(Boolean);
-}
-
-/** @returns false if there is no such process any more */
-function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
-  try {
-    return process.kill(pid, signal);
-  } catch {
-    return false;
-  }
-}
-
-/** Gone counts as well: it was about to end when the signal came. */
-function isStopped(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.startsWith('T') ?? true;
-  } catch {
-    return true;
-  }
 }

@@ -21,9 +21,6 @@ const SETTLED_SAMPLES = 5;
 const SAMPLE_INTERVAL_MS = 50;
 const SETTLE_TIMEOUT_MS = 5_000;
 
-/** A stop that does not come at once is one of a process that is gone. */
-const FREEZE_TIMEOUT_MS = 5_000;
-
 /** A process of the system under test: killed, stopped and started by the scenario, and by nobody else. */
 export class Victim {
   readonly name: string;
@@ -64,13 +61,7 @@ export class Victim {
     this.#noteUnexpectedEnd();
     this.isPaused = true;
     this.#count('paused');
-    const { pid } = this.#process;
     await this.#process.kill('SIGSTOP');
-    await waitFor(() => isStopped(pid), {
-      intervalMs: 1,
-      timeoutMs: FREEZE_TIMEOUT_MS,
-      description: `${this.name} to stand still`,
-    });
   }
 
   /** Lets it go on (SIGCONT) where it stood, believing that no time has passed. Nothing happens if it was not paused. */
@@ -201,10 +192,6 @@ function sumFaults(all: readonly ProcessHistory['faults'][]): ProcessHistory['fa
   const sums: Record<string, number> = {};
   for (const [name, count] of all.flatMap(Object.entries<number>)) sums[name] = (sums[name] ?? 0) + count;
   return sums;
-}
-
-function isStopped(pid: number): boolean {
-  return /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
 function readResidentBytes(pid: number): number {
