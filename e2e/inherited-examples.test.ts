@@ -114,7 +114,7 @@ t.test('R1 the inherited examples run unchanged against npm start and print the 
       t.equal(response.status, 200);
       return waitFor(() => onPython().length > 0, { timeoutMs: 500 }).catch(() => false);
     },
-    { description: 'original.py to hear a login', timeoutMs: 20_000 },
+    { description: 'original.py to hear a login' },
   );
   t.equal(onPython()[0], LOGGED_IN, 'in Python: user.login, byte for byte');
   await waitFor(() => inChromium().length > 1 && onNode().length > 1, { description: 'the login to be heard' });

@@ -30,7 +30,7 @@ async function listen(stack: TestStack, tokens: TokenResponse): Promise<Listener
   socket.on('message', () => (listener.isOpen = true));
   socket.on('close', (code) => (listener.closedWith = code));
   socket.on('error', () => (listener.closedWith ??= 0));
-  await waitFor(() => listener.isOpen || listener.closedWith !== null, { timeoutMs: 20_000 });
+  await waitFor(() => listener.isOpen || listener.closedWith !== null);
   return listener;
 }
 

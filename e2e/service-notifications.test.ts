@@ -72,7 +72,7 @@ class Traveller {
       if (frame.recovered !== true) this.failures.push(frame);
     });
     socket.on('error', (error) => this.failures.push(error));
-    await waitFor(() => isGreeted, { timeoutMs: 20_000 });
+    await waitFor(() => isGreeted);
   }
 
   /** What `data` said, of one's own and of everybody's. */
@@ -120,7 +120,7 @@ test('R4 a service tells one, a list and everybody: once and in order, over cras
         }
         return false;
       },
-      { timeoutMs: 30_000, description: `notification ${number} to be taken` },
+      { description: `notification ${number} to be taken` },
     );
   };
 
@@ -155,8 +155,8 @@ test('R4 a service tells one, a list and everybody: once and in order, over cras
   await sending;
 
   const expected = Array.from({ length: COUNT }, (_, at) => at + 1);
-  await waitFor(() => travellers.every((traveller) => traveller.numbers('all').length >= COUNT), { timeoutMs: 30_000 });
-  await waitFor(() => travellers[0]!.numbers('own').length >= COUNT + 1, { timeoutMs: 30_000 });
+  await waitFor(() => travellers.every((traveller) => traveller.numbers('all').length >= COUNT));
+  await waitFor(() => travellers[0]!.numbers('own').length >= COUNT + 1);
   for (const traveller of travellers) t.same(traveller.numbers('all'), expected, 'each announcement once, in order');
   t.same(travellers.map((traveller) => traveller.numbers('own')), [[0, ...expected], [0], []], 'and nobody else’s');
   t.same(travellers.flatMap(({ failures }) => failures), [], 'every resume was whole');

@@ -76,7 +76,7 @@ function checkTree(t: Test, { root, config }: BuiltImage): void {
 
 async function untilHealthy(url: string, container: Container): Promise<void> {
   const isAlive = async (): Promise<boolean> => (await fetch(`${url}/healthz`)).ok;
-  await waitFor(isAlive, { timeoutMs: 30_000, description: `${url} to be alive` }).catch((error: unknown) => {
+  await waitFor(isAlive, { description: `${url} to be alive` }).catch((error: unknown) => {
     throw new Error(`it said: ${container.logs()}`, { cause: error });
   });
 }
@@ -105,7 +105,7 @@ t.test('A33 the images’ own commands build services that start, work and end, 
     JWKS_URL: `${authUrl}/.well-known/jwks.json`,
   });
   await untilHealthy(notifyUrl, notify);
-  await waitFor(async () => (await fetch(`${notifyUrl}/readyz`)).ok, { timeoutMs: 30_000 });
+  await waitFor(async () => (await fetch(`${notifyUrl}/readyz`)).ok);
   t.same([await auth.checkHealth(), await notify.checkHealth()], [0, 0], 'HEALTHCHECK');
 
   const credentials = { phone_number: '0123456789', password: 'correct horse battery staple' };

@@ -63,7 +63,7 @@ async function listen(url: string, access: string, after: string): Promise<{ fra
   });
   const frames: Frame[] = [];
   socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString()) as Frame));
-  await waitFor(() => frames.some(({ type }) => type === 'connected'), { timeoutMs: 20_000 });
+  await waitFor(() => frames.some(({ type }) => type === 'connected'));
   return { frames, socket };
 }
 
@@ -102,7 +102,7 @@ t.test('with the permissions of deploy/nats the whole system does what it is the
     const presence = await call(`${notify.url}/api/presence/${userId}`, service);
     return ((await presence.json()) as { is_online?: boolean }).is_online === true;
   };
-  await waitFor(isOnline, { timeoutMs: 30_000, description: 'the user to be online' });
+  await waitFor(isOnline, { description: 'the user to be online' });
   const history = await call(`${notify.url}/api/notifications/`, access);
   t.match(await history.json(), { notifications: [{}, {}, {}] }, 'registration, login and news');
   await call(`${auth.url}/api/logout/`, access, {});

@@ -148,7 +148,6 @@ t.test('auth-service and PostgreSQL over TLS, and the whole service on it', asyn
   t.teardown(() => client.end());
   const readUnpublished = 'select count(*)::int as count from outbox where published_at is null';
   await waitFor(async () => (await client.query<{ count: number }>(readUnpublished)).rows[0]?.count === 0, {
-    timeoutMs: 20_000,
     description: 'the event to reach the broker',
   });
   const { rows } = await client.query<{ name: string; ssl: boolean }>(

@@ -3,7 +3,7 @@ import { errorText } from './stack-error.ts';
 
 export interface WaitForOptions {
   /** How long to keep trying. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Pause between two tries. */
   intervalMs?: number;
   /** What is being waited for; appears in the error. */
@@ -14,7 +14,7 @@ export interface WaitForOptions {
 
 // Long enough for a loaded two-core machine to do anything a test waits for, short enough that a
 // failing test still reports before tap's own time limit.
-const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 
 // Shorter would burn the processor that the awaited thing needs; longer would add up over a test run.
 const DEFAULT_INTERVAL_MS = 20;

@@ -22,7 +22,7 @@ test('a child that dies is started again, and everything goes on', async (t) => 
   for (const name of ['nats-server', 'postgres', 'auth-service', 'notify-service']) {
     const before = childOf(stack, name);
     process.kill(before.pid, 'SIGKILL');
-    await waitFor(() => childOf(stack, name).pid !== before.pid, { timeoutMs: 30_000, description: `a new ${name}` });
+    await waitFor(() => childOf(stack, name).pid !== before.pid, { description: `a new ${name}` });
     await waitFor(() => stack.output().includes(`${name} is back`), { description: `news of ${name}` });
     t.match(stack.output(), `${name} ended by SIGKILL`);
   }

@@ -94,7 +94,7 @@ test('from nothing to ready, through the end, and again with the same data', asy
 
 test('interrupted while it starts: everything that had begun is ended', async (t) => {
   const stack = await startStackProcess(t);
-  await waitFor(() => stack.output().includes('PostgreSQL …'), { timeoutMs: 30_000, description: 'the first step' });
+  await waitFor(() => stack.output().includes('PostgreSQL …'), { description: 'the first step' });
   stack.child.kill('SIGINT');
   t.equal(await stack.ended(), 130);
   t.same(findProcessesOf(stack.stateDirectory), []);

@@ -38,7 +38,7 @@ async function npmStart(t: Test): Promise<NpmRun> {
   if (identity !== null) guardProcess(identity, { signal: 'SIGTERM', graceMs: 20_000 });
   t.teardown(async () => {
     npm.kill('SIGTERM');
-    await waitFor(() => findProcessesOf(stateDirectory).length === 0, { timeoutMs: 30_000 });
+    await waitFor(() => findProcessesOf(stateDirectory).length === 0);
   });
   let output = '';
   npm.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -75,7 +75,6 @@ test('kill -9 of npm: the stack notices and ends in order', async (t) => {
   process.kill(npm.pid, 'SIGKILL');
   await npm.ended;
   await waitFor(() => findProcessesOf(npm.stateDirectory).length === 0, {
-    timeoutMs: 30_000,
     description: 'every process to end',
   });
   t.match(npm.output(), 'Everything has ended');
@@ -86,7 +85,6 @@ test('kill -9 of npm and the stack', async (t) => {
   process.kill(-npm.pid, 'SIGKILL');
   await npm.ended;
   await waitFor(() => findProcessesOf(npm.stateDirectory).length === 0, {
-    timeoutMs: 30_000,
     description: 'the children to end',
   });
   t.pass();

@@ -59,12 +59,12 @@ test('many test processes at once share one server, which leaves with the last o
   leases.push(late);
   t.equal(await late.url, urls[0]);
   for (const { child } of leases) child.kill('SIGKILL');
-  await waitFor(() => processesOf(directory).length === 0, { timeoutMs: 20_000, description: 'keeper and server to leave' });
+  await waitFor(() => processesOf(directory).length === 0, { description: 'keeper and server to leave' });
   t.notOk(existsSync(join(directory, 'server')), 'nothing of it is left on the disk');
 
   const next = takeLease(directory);
   leases.push(next);
   t.ok(await next.url, 'and it comes again when it is needed');
   next.child.kill('SIGKILL');
-  await waitFor(() => processesOf(directory).length === 0, { timeoutMs: 20_000, description: 'keeper and server to leave' });
+  await waitFor(() => processesOf(directory).length === 0, { description: 'keeper and server to leave' });
 });

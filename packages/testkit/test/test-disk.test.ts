@@ -57,5 +57,5 @@ t.test('a process that is killed leaves no mount behind', options, async (t) => 
   t.not(statSync(mountPoint).dev, statSync(dirname(mountPoint)).dev, 'mounted');
   owner.kill('SIGKILL');
   const isGone = (): boolean => !existsSync(dirname(mountPoint));
-  await waitFor(isGone, { timeoutMs: 30_000, description: 'the mount and its directory to be gone' });
+  await waitFor(isGone, { description: 'the mount and its directory to be gone' });
 });

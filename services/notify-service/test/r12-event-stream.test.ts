@@ -340,7 +340,7 @@ t.test('R12 a standard client behind the gateway comes back by itself and misses
 
   for (const connection of notify.app.hub.connections) connection.port.terminate();
   await publisher.publishMany(1, 3);
-  await waitFor(() => connections === 2, { timeoutMs: 20_000, description: 'the client to come back' });
+  await waitFor(() => connections === 2, { description: 'the client to come back' });
   await waitFor(() => seqs.length === 6, { description: 'what it missed' });
   t.strictSame(seqs, [1, 2, 3, 4, 5, 6]);
 });

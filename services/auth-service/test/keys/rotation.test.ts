@@ -28,12 +28,12 @@ test('A18 of several instances one makes the new key when it is time, and all fo
   t.equal(new Set(first.map(kidOf)).size, 1, 'instances that started together share one key');
 
   await database.query(`update signing_keys set created_at = now() - interval '31 days'`);
-  await waitFor(async () => (await database.query('select 1 from signing_keys')).length > 1, { timeoutMs: 20_000 });
+  await waitFor(async () => (await database.query('select 1 from signing_keys')).length > 1);
   const isFollowed = async (): Promise<boolean> => {
     const tokens = await Promise.all(apps.map((app) => createAccount(app)));
     return tokens.every((token) => kidOf(token) !== kidOf(first[0] ?? token));
   };
-  await waitFor(isFollowed, { timeoutMs: 20_000, description: 'every instance to sign with the new key' });
+  await waitFor(isFollowed, { description: 'every instance to sign with the new key' });
   const keys = await database.query<{ retired: boolean }>('select retired_at is not null as retired from signing_keys');
   t.strictSame(keys.map(({ retired }) => retired).sort(), [false, true], 'one new key, made once');
   for (const app of apps) {

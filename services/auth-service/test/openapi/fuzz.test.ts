@@ -170,7 +170,7 @@ test('A14 whatever was sent, nothing of it is held on to', async (t) => {
   const { app, database } = fixture;
   const read = async (name: string, labels = {}): Promise<number> => parseScrape((await app.inject('/metrics')).body).sum(name, labels);
   for (const name of ['infrasignal_hash_places', 'infrasignal_hashes_running', 'infrasignal_hashes_waiting', 'infrasignal_database_pool_waiting']) {
-    await waitFor(async () => (await read(name)) === 0, { timeoutMs: 30_000, description: `${name} to be 0` });
+    await waitFor(async () => (await read(name)) === 0, { description: `${name} to be 0` });
   }
   const open = "select count(*)::int as count from pg_stat_activity where datname = current_database() and state like 'idle in%'";
   await waitFor(async () => (await database.query<{ count: number }>(open))[0]?.count === 0, { description: 'no open transaction' });

@@ -28,9 +28,8 @@ t.test('F16 what a leader without followers has only proposed is in doubt, howev
   const connection = await connect({ servers: cluster.url });
   const publisher = await EventPublisher.create(connection, CHOICES);
   // A cluster that was just formed may take longer than one request of ours does.
-  await waitFor(() => publisher.ensureStream(), { timeoutMs: 30_000, description: 'the stream to be made' });
+  await waitFor(() => publisher.ensureStream(), { description: 'the stream to be made' });
   const leader = await waitFor(() => cluster.findStreamLeader(EVENTS_STREAM_NAME), {
-    timeoutMs: 30_000,
     description: 'the stream to have a leader',
   });
   const toLeader = await connect({ servers: leader.url });
@@ -44,5 +43,5 @@ t.test('F16 what a leader without followers has only proposed is in doubt, howev
 
   await Promise.all(followers.map((node) => node.kill('SIGCONT')));
   const isStored = (): Promise<boolean> => atLeader.store(row).then(() => true, () => false);
-  await waitFor(isStored, { timeoutMs: 30_000, description: 'the event to be stored' });
+  await waitFor(isStored, { description: 'the event to be stored' });
 });

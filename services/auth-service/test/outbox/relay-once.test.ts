@@ -70,7 +70,7 @@ test('F3 events committed while the broker is away are stored when it is back', 
   await nats.kill();
   for (let seq = 2; seq <= 50; seq += 1) await commitRow(database, { userId: 1, seq });
   await nats.restart();
-  await waitFor(async () => (await countUnpublished(database)) === 0, { timeoutMs: 15_000 });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
   t.strictSame(
     placesOf(await stored()),
     Array.from({ length: 50 }, (_, at) => `1:${at + 1}`),
@@ -92,7 +92,7 @@ test('F5 when the broker lost its newest messages they are stored again, each be
   for (let seq = 21; seq <= 30; seq += 1) await commitRow(database, { userId: 1 + (seq % 2), seq });
   await nats.restart();
 
-  await waitFor(async () => (await stored()).length === 30, { timeoutMs: 15_000 });
+  await waitFor(async () => (await stored()).length === 30);
   const after = await stored();
   const ids = new Set(after.map(({ data }) => data.id));
   t.ok(before.every((id) => ids.has(id)), 'the lost ones are back');

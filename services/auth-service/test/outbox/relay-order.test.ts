@@ -37,7 +37,7 @@ test('F12 the relay stores rows that commit late and out of id order, each user 
   };
   await Promise.all(Array.from({ length: USERS }, (_, at) => writeUser(at + 1)));
 
-  await waitFor(async () => (await countUnpublished(database)) === 0, { timeoutMs: 20_000 });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
   const messages = await stored();
   t.equal(messages.length, USERS * EVENTS_PER_USER, 'none skipped, none twice');
   for (let userId = 1; userId <= USERS; userId += 1) {
@@ -58,6 +58,6 @@ test('F12 one user whose event cannot be stored holds back nobody else, and is c
   t.strictSame(placesOf(await stored()), ['2:1', '2:2', '2:3', '2:4', '2:5'], 'user 2 does not wait');
 
   await database.query('update outbox set payload = $1 where event_id = $2', [{ user_id: 1 }, eventId]);
-  await waitFor(async () => (await countUnpublished(database)) === 0, { timeoutMs: 15_000 });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
   t.strictSame(placesOf(await stored()).slice(5), ['1:1', '1:2'], 'user 1 follows, in order');
 });

@@ -32,12 +32,12 @@ test('F5 a long tail that was lost is stored again whole and in order, with new 
   const { database, nats, startRelay, stored } = fixture;
   startRelay();
   await commitMany(fixture, TAIL_ROWS, 17);
-  await waitFor(async () => (await countUnpublished(database)) === 0, { timeoutMs: 20_000 });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
   await loseEverything(fixture);
   for (let userId = 1; userId <= 20; userId += 1) await commitRow(database, { userId, seq: userId > 17 ? 1 : 101 });
   await nats.restart();
 
-  await waitFor(async () => (await stored()).length >= TAIL_ROWS + 20, { timeoutMs: 30_000 });
+  await waitFor(async () => (await stored()).length >= TAIL_ROWS + 20);
   await waitFor(async () => (await countUnpublished(database)) === 0);
   const messages = await stored();
   t.equal(messages.length, TAIL_ROWS + 20, 'everything once');
@@ -60,7 +60,7 @@ test('F3 what cannot be stored again of one user does not keep new events of oth
   for (let userId = 1; userId <= 5; userId += 1) await commitRow(database, { userId, seq: userId > 4 ? 1 : 11 });
   await nats.restart();
 
-  await waitFor(async () => (await countUnpublished(database)) === 1, { timeoutMs: 20_000 });
+  await waitFor(async () => (await countUnpublished(database)) === 1);
   const places = placesOf(await stored());
   for (const userId of [2, 3, 4]) {
     const expected = Array.from({ length: 11 }, (_, at) => `${userId}:${at + 1}`);
@@ -70,7 +70,7 @@ test('F3 what cannot be stored again of one user does not keep new events of oth
   t.notOk(places.includes('1:6') || places.includes('1:11'), 'user 1 stands still where it was refused');
 
   await database.query('update outbox set payload = $1 where user_id = 1 and seq = 5', [{ user_id: 1 }]);
-  await waitFor(async () => (await countUnpublished(database)) === 0, { timeoutMs: 20_000 });
+  await waitFor(async () => (await countUnpublished(database)) === 0);
   const first = placesOf(await stored()).filter((place) => place.startsWith('1:'));
   t.strictSame(first, Array.from({ length: 11 }, (_, at) => `1:${at + 1}`), 'and goes on when it is taken');
 });

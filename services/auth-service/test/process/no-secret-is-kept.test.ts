@@ -27,7 +27,6 @@ async function dump(database: TestDatabase): Promise<string> {
 async function waitUntilPublished(database: TestDatabase): Promise<void> {
   const unpublished = (): Promise<unknown[]> => database.query('select 1 from outbox where published_at is null');
   await waitFor(async () => (await unpublished()).length === 0, {
-    timeoutMs: 30_000,
     description: 'every event to be published',
   });
 }

@@ -53,7 +53,7 @@ test('F1 a notification whose answer was lost in a crash is told once, and its r
 
   const count = async (): Promise<number> =>
     (await database.query(`select 1 from outbox where type = 'app.news' and published_at is not null`)).length;
-  await waitFor(async () => (await count()) === 2, { timeoutMs: 20_000 });
+  await waitFor(async () => (await count()) === 2);
   const stored = await readStream<EventEnvelope>({ url: nats.url, stream: EVENTS_STREAM_NAME });
   const subjects = stored.map(({ subject }) => subject).filter((subject) => subject.endsWith('app.news'));
   t.strictSame(subjects.sort(), ['broadcasts.app.news', `users.${userId}.app.news`]);

@@ -76,7 +76,7 @@ t.test('R10 the edge of sockets', { timeout: FUZZ_TIMEOUT_MS }, async (t) => {
     await waitFor(() => app.eventConsumer.readThrough >= last.position, { description: 'the events to be read' });
     // A broker's very first node answers 503 until it has made the stream of presence.
     const presence = { url: '/api/presence/1', headers: { authorization: `Bearer ${staff.current}` } };
-    await waitFor(async () => (await app.inject(presence)).statusCode === 200, { timeoutMs: 30_000, description: 'presence' });
+    await waitFor(async () => (await app.inject(presence)).statusCode === 200, { description: 'presence' });
     const cursors = (await Promise.all([own, staff].map(({ current }) => readCursors(url, current)))).flat();
     const tryCase = async (request: RawRequest): Promise<void> => {
       const bytes = staff.replaceIn(own.replaceIn(request.bytes));
@@ -91,9 +91,9 @@ t.test('R10 the edge of sockets', { timeout: FUZZ_TIMEOUT_MS }, async (t) => {
     await expectUndisturbed(witness, (await publisher.publish(2)).seq);
     t.equal(witness.closed, null);
     witness.close();
-    await waitFor(() => app.hub.size === 0, { timeoutMs: 30_000, description: 'every socket to be forgotten' });
+    await waitFor(() => app.hub.size === 0, { description: 'every socket to be forgotten' });
     const countOpen = (): Promise<number> => new Promise((resolve) => app.server.getConnections((_error, open) => resolve(open)));
-    await waitFor(async () => (await countOpen()) <= KEPT, { timeoutMs: 30_000, description: 'every connection to be closed' });
+    await waitFor(async () => (await countOpen()) <= KEPT, { description: 'every connection to be closed' });
     const metrics = parseScrape((await app.inject('/metrics')).body);
     t.equal(metrics.sum('infrasignal_connections'), 0);
     t.equal(metrics.sum('infrasignal_queue_bytes'), 0);

@@ -28,7 +28,7 @@ t.test('F3 SIGKILL of nats-server under load: nothing lost, nothing twice', asyn
   const check = async (t: Test): Promise<void> => {
     await load.stop();
     const total = USERS.reduce((sum, userId) => sum + world.publisher.lastSeq(userId), 0);
-    await waitFor(() => feed.notifications.length >= total, { timeoutMs: 30_000, description: `${total} events` });
+    await waitFor(() => feed.notifications.length >= total, { description: `${total} events` });
     await waitFor(() => everybody.notifications.length >= total && plain.notifications.length >= world.publisher.lastSeq(1));
     for (const [at, client] of clients.entries()) {
       const lastSeq = world.publisher.lastSeq(USERS[at]!);

@@ -87,5 +87,5 @@ t.test('R7 R4 F16 a node that starts beside a lagging copy of the stream knows e
   }
 
   routes.letCatchUp();
-  await waitFor(() => areAll(2 * last), { timeoutMs: 30_000, description: 'the copy to catch up' });
+  await waitFor(() => areAll(2 * last), { description: 'the copy to catch up' });
 });

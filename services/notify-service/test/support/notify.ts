@@ -57,7 +57,7 @@ export function startNotifyProcess(t: Teardown, world: World, changes: Environme
   return startServiceProcess(t, { entry: 'services/notify-service/src/server.ts', env, stopTimeoutMs });
 }
 
-export async function waitForReady(url: string, timeoutMs = 10_000): Promise<void> {
+export async function waitForReady(url: string, timeoutMs?: number): Promise<void> {
   const description = 'the node to be ready';
   await waitFor(async () => (await fetch(`${url}/readyz`)).status === 200, { timeoutMs, description });
 }

@@ -83,13 +83,13 @@ export class SocketClient {
     return this.notifications.at(-1)?.cursor ?? this.connected.cursor;
   }
 
-  async waitForNotifications(count: number, timeoutMs = 10_000): Promise<NotificationFrame[]> {
+  async waitForNotifications(count: number, timeoutMs?: number): Promise<NotificationFrame[]> {
     const description = `${count} notifications`;
     await waitFor(() => this.notifications.length >= count, { timeoutMs, description, abortIf: () => this.#failIfClosed() });
     return this.notifications;
   }
 
-  async waitForClose(timeoutMs = 10_000): Promise<{ code: number; reason: string }> {
+  async waitForClose(timeoutMs?: number): Promise<{ code: number; reason: string }> {
     return waitFor(() => this.closed, { timeoutMs, description: 'the socket to be closed' });
   }
 

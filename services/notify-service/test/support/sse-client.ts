@@ -113,7 +113,7 @@ export class SseClient {
   }
 
   /** Waits for the end; gives what the last event said. */
-  async waitForEnd(timeoutMs = 10_000): Promise<SentEvent['data'] | null> {
+  async waitForEnd(timeoutMs?: number): Promise<SentEvent['data'] | null> {
     await waitFor(() => this.isEnded, { timeoutMs, description: 'the stream to end' });
     return this.events.at(-1)?.data ?? null;
   }
