@@ -1,5 +1,4 @@
 // If this breaks, the crash of one part takes the whole system down, or is hidden until nothing works any more.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type Test } from 'tap';
 import type { LedgerEntry } from '../src/process-ledger.ts';
 import { waitFor } from '../src/wait-for.ts';
@@ -34,13 +33,11 @@ test('a child that dies is started again, and everything goes on', async (t) => 
 
 test('a child that dies again and again: the stack gives up, says so and ends everything', async (t) => {
   const stack = await startReady(t);
-  const crash = async (): Promise<void> => {
-    while (stack.child.exitCode === null) {
-      await fetch(`${stack.url}/api/crash/`).catch(() => undefined);
-      await sleep(20);
-    }
+  const hasGivenUp = async (): Promise<boolean> => {
+    await fetch(`${stack.url}/api/crash/`).catch(() => undefined);
+    return stack.child.exitCode !== null;
   };
-  await crash();
+  await waitFor(hasGivenUp, { timeoutMs: 120_000, description: 'the stack to give up' });
   t.equal(await stack.ended(), 1);
   t.match(stack.output(), /Cause: auth-service has ended 4 times in a row, last (with exit code 3|while it was)[^]*Cure: /);
   t.same(findProcessesOf(stack.stateDirectory), []);
