@@ -152,7 +152,7 @@ export class Victim {
 async function countDescriptors(pid: number, enough: number): Promise<number> {
   const counts: number[] = [];
   const isSettled = (): boolean => {
-    const count = readdirSync(`/proc/${pid}/fd`).length;
+    const count = readDescriptors(pid);
     counts.push(count);
     if (count <= enough) return true;
     const last = counts.slice(-SETTLED_SAMPLES);

@@ -67,7 +67,7 @@ t.test('F3 SIGKILL of nats-server under load: nothing lost, nothing twice', asyn
     }
     const startedAt = performance.now();
     const before = feed.notifications.length;
-    await waitFor(() => feed.notifications.length > before, { intervalMs: 5, timeoutMs: 30_000, description: 'the next event' });
+    await waitFor(() => feed.notifications.length > before, { intervalMs: 5, description: 'the next event' });
     t.comment(`first event ${Math.round(performance.now() - startedAt)} ms after the last start`);
     t.pass();
   });
